@@ -80,7 +80,8 @@ fn subject(permission: Option<String>, call: &Call) -> Result<Subject> {
 
 fn of_access_token(token: &Secret, call: &Call) -> Result<Option<Subject>> {
     let operation = VerifyToken {
-        token: token.clone(),
+        token: Some(token.clone()),
+        sign_in_id: None,
         audience: None,
     };
     Ok(match operations::call(operation, &json!({}), call)? {
@@ -106,6 +107,7 @@ fn require(permission: Permission, call: &Call) -> Result<()> {
     let operation = CheckPermission {
         permission,
         token: None,
+        sign_in_id: None,
         audience: None,
     };
     match operations::call(operation, &input, call)?.allowed {

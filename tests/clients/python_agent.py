@@ -43,11 +43,11 @@ async def main(mode: str, server: str | StdioServerParameters) -> None:
         sign_in_id = begun["sign_in_id"]
         outcome = await call("complete_sign_in", sign_in_id=sign_in_id)
         assert outcome["status"] == "complete" and outcome["username"] == "alice", outcome
-        verified = await call("verify_token", token=sign_in_id)
+        verified = await call("verify_token", sign_in_id=sign_in_id)
         assert verified["active"] and verified["sub"] == outcome["user_id"], verified
-        await call("check_permission", token=sign_in_id, permission="files:read")
-        await call("logout", access_token=sign_in_id)
-        assert await call("verify_token", token=sign_in_id) == {"active": False}
+        await call("check_permission", sign_in_id=sign_in_id, permission="files:read")
+        await call("logout", sign_in_id=sign_in_id)
+        assert await call("verify_token", sign_in_id=sign_in_id) == {"active": False}
     print("\n".join(SEEN))
     print("ok")
 

@@ -10,7 +10,9 @@ use crate::unicode::printable::is_deceptive;
 /// Replacement for a secret.
 const SECRET: &str = "[secret]";
 /// Prefixes of this service's secrets and access tokens, which are secret in any field.
-const SECRETS_BEGIN: [&str; 7] = ["eyJ", "uac_", "uak_", "uar_", "uas_", "uat_", "uax_"];
+const SECRETS_BEGIN: [&str; 8] = [
+    "eyJ", "uac_", "uai_", "uak_", "uar_", "uas_", "uat_", "uax_",
+];
 /// Maximum characters of one string.
 const MAX_CHARS: usize = 100;
 /// Maximum elements of one list.

@@ -61,12 +61,8 @@ fn read(authorization: Option<&str>, call: &Call) -> Result<UserInfo> {
     let of = |scope| identity.contains(&scope);
     // Some clients take an address for proof of who the user is, without a look at the flag.
     let is_shown = account.email_verified && of(IdentityScope::Email);
-    // Nor does a user name prove anything that has the form of somebody's address.
-    let is_own = |name: &Username| {
-        let email = account.email.as_ref().filter(|_| account.email_verified);
-        !name.as_str().contains('@') || email.is_some_and(|email| email.as_str() == name.as_str())
-    };
-    let username = Some(account.username).filter(is_own);
+    let is_own = account.has_own_username();
+    let username = Some(account.username).filter(|_| is_own);
     let email = account.email.filter(|_| is_shown);
     Ok(UserInfo {
         sub: account.user_id,

@@ -3,9 +3,10 @@ use serde::{Deserialize, Serialize};
 
 use super::complete_sign_in::is_over;
 use super::{Effect, Operation, Toolset, check_permission};
-use crate::domain::access::actor::Requirement;
+use crate::domain::access::actor::{Actor, Requirement};
 use crate::domain::access::authority::ActorCall;
 use crate::domain::call::Call;
+use crate::domain::caller::Principal;
 use crate::domain::display_text::DisplayText;
 use crate::domain::sessions::sign_in_request::{Deliver, Purpose, SignInRequest};
 use crate::error::{AuthError, ErrorKind, Result};
@@ -25,12 +26,12 @@ pub struct BeginSignIn {
     /// Your name, which the page shows to the user.
     #[serde(default)]
     pub client_name: Option<DisplayText>,
-    /// `sign_in`, or `sign_up` for a user without an account.
+    /// `sign_in` (the default), or `sign_up` for a user without an account.
     #[serde(default)]
     pub purpose: Purpose,
-    /// `session` if you only need to know who the user is: the session stays here, and
-    /// `verify_token`, `check_permission` and `logout` take `sign_in_id` for its access
-    /// token. `tokens` if you have to act as the user.
+    /// `session` (the default) if you only need to know who the user is: it stays here, and
+    /// `verify_token`, `check_permission` and `logout` take `sign_in_id`. `tokens` if you
+    /// have to act as the user; that requires a credential of your own.
     #[serde(default)]
     pub deliver: Deliver,
 }
@@ -60,7 +61,17 @@ impl Operation for BeginSignIn {
 
     fn run(self, call: &ActorCall) -> Result<SignInBegun> {
         let oauth = oauth(call)?;
-        let caller = check_permission::caller(call)?.id().name();
+        let caller = check_permission::caller(call)?;
+        let is_known = !matches!(caller, Actor::Anonymous);
+        if !is_known && !matches!(call.caller.principal, Principal::Anonymous) {
+            return Err(AuthError::invalid_token());
+        }
+        // Otherwise anyone could send a link to somebody, and act as whoever follows it.
+        if !is_known && self.deliver == Deliver::Tokens {
+            let error = AuthError::new(ErrorKind::Authentication, "Tokens require a known caller");
+            return Err(error.detail("action", "send an API key, or use `deliver: session`"));
+        }
+        let caller = caller.id().name();
         let client_name = self.client_name;
         let client_name = client_name.unwrap_or_else(|| DisplayText::own("An agent"));
         let (request, secret) =

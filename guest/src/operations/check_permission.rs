@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation, Toolset};
+use crate::dispatch::input;
 use crate::domain::access::actor::{Actor, Requirement};
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::Permission;
@@ -23,9 +24,12 @@ use crate::types::secret::Secret;
 pub struct CheckPermission {
     /// The permission to check, such as `billing:invoices:read`.
     pub permission: Permission,
-    /// The access token to check, or a `sign_in_id`; leave it out to check the caller.
+    /// The access token to check; leave it out to check the caller.
     #[serde(default)]
     pub token: Option<Secret>,
+    /// In the place of a token: a sign-in that you began, and whose session stays here.
+    #[serde(default)]
+    pub sign_in_id: Option<Secret>,
     /// The audience that the token must have, if not this service.
     ///
     /// A service that received a token made by `issue_token` names itself here.
@@ -52,11 +56,16 @@ impl Operation for CheckPermission {
     type Output = Decision;
 
     fn run(self, call: &ActorCall) -> Result<Decision> {
-        let actor = match &self.token {
-            Some(token) => owner_of(token, self.audience.as_deref(), call)?,
-            // A caller's own credential is valid for this service only.
-            None if self.audience.is_some() => return Err(audience_of_nothing()),
-            None => caller(call)?,
+        let actor = match (&self.token, &self.sign_in_id) {
+            (Some(token), None) => owner_of(token, self.audience.as_deref(), call)?,
+            (Some(_), Some(_)) => return Err(input::not_one_of("token", "sign_in_id")),
+            // All else is valid for this service only.
+            (None, _) if self.audience.is_some() => return Err(audience_of_nothing()),
+            (None, Some(sign_in_id)) => match kept_token(sign_in_id, call)? {
+                Some(token) => owner_of(&token, None, call)?,
+                None => Actor::Anonymous,
+            },
+            (None, None) => caller(call)?,
         };
         Ok(Decision {
             allowed: authority::is_permitted(&actor, &self.permission, call)?,
@@ -84,22 +93,15 @@ fn audience_of_nothing() -> AuthError {
 }
 
 fn owner_of(token: &Secret, audience: Option<&str>, call: &Call) -> Result<Actor> {
-    let kept = kept_token(token, call)?;
     let audience = audience.unwrap_or(&call.settings.audience);
-    let bearer = Bearer::of(audience, kept.as_ref().unwrap_or(token).expose(), call)?;
+    let bearer = Bearer::of(audience, token.expose(), call)?;
     Ok(bearer.map_or(Actor::Anonymous, Actor::from))
 }
 
-/// Returns an access token of the session that a sign-in of the caller keeps here, if the
-/// text is the id of one.
-pub(super) fn kept_token(text: &Secret, call: &Call) -> Result<Option<Secret>> {
-    if !sign_in_request::is_secret(text.expose()) {
-        return Ok(None);
-    }
-    let caller = match &call.caller.principal {
-        // It is about a user, and not of one.
-        Principal::AccessToken(token) if token.expose() == text.expose() => return Ok(None),
-        _ => caller(call)?.id().name(),
-    };
-    sign_in_request::access_token(text.expose(), &caller, call)
+/// Returns an access token of the session that a sign-in of the caller keeps here. It has a
+/// field of its own: a service that verifies what its clients send must not take a sign-in for
+/// a token.
+pub(super) fn kept_token(sign_in_id: &Secret, call: &Call) -> Result<Option<Secret>> {
+    let caller = caller(call)?.id().name();
+    sign_in_request::access_token(sign_in_id.expose(), &caller, call)
 }

@@ -37,7 +37,7 @@ pub struct SignInOutcome {
     /// The user id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<Id>,
-    /// The user name.
+    /// The user name, unless it has the form of an address that the user has not verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<Username>,
     /// The tokens of the session, if they were asked for.
@@ -107,13 +107,15 @@ fn settle(request: &Stored<SignInRequest>, call: &ActorCall) -> Result<Race<Sign
     if !browser.is_alive(&account, call.now()) {
         return Err(is_over());
     }
-    let (session, refresh_token) = browser.begin_another(&account, call)?;
+    let (session, refresh_token) = browser.begin_for_agent(&account, call)?;
     let mut batch = Batch::new();
     session.store(&mut batch);
     sign_in_request::change(request, State::Completed, &session, &mut batch, call);
     let event = Event::success(CompleteSignIn::NAME)
         .by(user_id)
         .detail("session_id", session.session_id.to_string())
+        .detail("request_id", request.value.request_id.to_string())
+        .detail("caller", request.value.caller.as_str())
         .detail("client_name", request.value.client_name.as_str());
     Chain::at(user_id, head).append(event, &mut batch, call)?;
     let tokens = match request.value.deliver {
@@ -124,7 +126,7 @@ fn settle(request: &Stored<SignInRequest>, call: &ActorCall) -> Result<Race<Sign
         status: "complete",
         interval: None,
         user_id: Some(user_id),
-        username: Some(account.username),
+        username: Some(account.username.clone()).filter(|_| account.has_own_username()),
         tokens,
     };
     Ok(call.commit(batch)?.then(outcome))

@@ -23,13 +23,16 @@ use crate::types::secret::Secret;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Logout {
-    /// The access token or a `sign_in_id`; leave it out if you send a refresh token, or if
-    /// it is in the header.
+    /// The access token; leave it out if you send a refresh token, or if it is in the
+    /// header.
     #[serde(default)]
     pub access_token: Option<Secret>,
     /// The refresh token; leave it out if you send an access token.
     #[serde(default)]
     pub refresh_token: Option<Secret>,
+    /// In the place of a token: a sign-in that you began, and whose session stays here.
+    #[serde(default)]
+    pub sign_in_id: Option<Secret>,
 }
 
 /// The session that has ended.
@@ -66,6 +69,14 @@ impl Logout {
     /// Returns the session of a token that was issued here, even if it has expired or
     /// been used: anyone who ever held a token of the session may end it.
     fn session_id(&self, call: &ActorCall) -> Result<Option<Id>> {
+        if let Some(sign_in_id) = &self.sign_in_id {
+            if self.access_token.is_some() || self.refresh_token.is_some() {
+                return Err(input::not_one_of("sign_in_id", "a token"));
+            }
+            let kept = check_permission::kept_token(sign_in_id, call)?;
+            let token = kept.ok_or_else(AuthError::invalid_token)?;
+            return AccessToken::session_id(token.expose(), call);
+        }
         let access_token = match (&self.access_token, &self.refresh_token) {
             (Some(token), None) => token,
             (None, Some(token)) => {
@@ -80,8 +91,6 @@ impl Logout {
                 return Err(input::not_one_of("access_token", "refresh_token"));
             }
         };
-        let kept = check_permission::kept_token(access_token, call)?;
-        let token = kept.as_ref().unwrap_or(access_token);
-        AccessToken::session_id(token.expose(), call)
+        AccessToken::session_id(access_token.expose(), call)
     }
 }

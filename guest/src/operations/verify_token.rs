@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Effect, Operation, Toolset, check_permission};
+use crate::dispatch::input;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::username::Username;
@@ -19,8 +20,12 @@ use crate::types::secret::Secret;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyToken {
-    /// The access token, or the `sign_in_id` of a sign-in whose session stays here.
-    pub token: Secret,
+    /// The access token.
+    #[serde(default)]
+    pub token: Option<Secret>,
+    /// In the place of a token: a sign-in that you began, and whose session stays here.
+    #[serde(default)]
+    pub sign_in_id: Option<Secret>,
     /// The audience that the token must have, if not this service.
     #[serde(default)]
     pub audience: Option<String>,
@@ -93,8 +98,18 @@ impl Operation for VerifyToken {
     fn run(self, call: &ActorCall) -> Result<Verification> {
         let own = call.settings.audience.as_str();
         let audience = self.audience.as_deref().unwrap_or(own);
-        let kept = check_permission::kept_token(&self.token, call)?;
-        let token = kept.as_ref().unwrap_or(&self.token);
+        let kept;
+        let token = match (&self.token, &self.sign_in_id) {
+            (Some(token), None) => token,
+            (None, Some(sign_in_id)) => {
+                kept = check_permission::kept_token(sign_in_id, call)?;
+                let Some(token) = &kept else {
+                    return Ok(Verification::Inactive);
+                };
+                token
+            }
+            _ => return Err(input::not_one_of("token", "sign_in_id")),
+        };
         let bearer = Bearer::of(audience, token.expose(), call)?;
         Ok(match bearer {
             Some(bearer) => Verification::Active(Box::new(bearer.current_claims())),

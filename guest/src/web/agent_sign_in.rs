@@ -8,17 +8,20 @@ use super::visit::Visit;
 use super::{AGENT_SIGN_IN, SIGN_IN, SIGN_UP};
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
+use crate::domain::sessions::session::Session;
 use crate::domain::sessions::sign_in_request::{self, Deliver, Purpose, SignInRequest, State};
 use crate::error::Result;
 use crate::mcp::Response;
 use crate::oauth::parameters::Parameters;
 use crate::settings::PublicUrl;
 use crate::storage::batch::{Batch, Commit};
-use crate::storage::record::Found;
+use crate::storage::record::{Found, Stored};
 use crate::types::id::Id;
 
 /// What audit records call the decision of a user.
 const SIGN_IN_FOR_AGENT: &str = "sign_in_for_agent";
+/// How often a decision is tried again because something else happened to the account.
+const MAX_ATTEMPTS: usize = 10;
 
 #[derive(Template)]
 #[template(path = "agent.html")]
@@ -93,28 +96,19 @@ pub fn submit(visit: &Visit) -> Result<Response> {
     let Some(session) = visit.session()? else {
         return Ok(expired());
     };
-    let Some(request) = waiting(visit.typed("id"), visit)? else {
-        return Ok(page::error(400, visit.frame(), texts.link_is_over));
-    };
-    let user_id = session.user_id;
     let is_allowed = visit.typed("decision") == "allow";
-    let (state, event) = match is_allowed {
-        true => (State::Allowed, Event::success(SIGN_IN_FOR_AGENT)),
-        false => (
-            State::Denied,
-            Event::refused(SIGN_IN_FOR_AGENT, "access_denied"),
-        ),
-    };
-    let call = &visit.call;
-    let (_, head) = Account::read(user_id, &call.ports)?;
-    let mut batch = Batch::new();
-    sign_in_request::change(&request, state, &session, &mut batch, call);
-    let event = event
-        .by(user_id)
-        .detail("client_name", request.value.client_name.as_str());
-    Chain::at(user_id, head).append(event, &mut batch, call)?;
-    if call.commit(batch)? == Commit::Conflict {
-        return Ok(page::error(400, visit.frame(), texts.already_decided));
+    let mut is_decided = false;
+    for _ in 0..MAX_ATTEMPTS {
+        let Some(request) = waiting(visit.typed("id"), visit)? else {
+            return Ok(page::error(400, visit.frame(), texts.link_is_over));
+        };
+        if decide(&request, is_allowed, &session, visit)? == Commit::Done {
+            is_decided = true;
+            break;
+        }
+    }
+    if !is_decided {
+        return Ok(page::error(503, visit.frame(), texts.unavailable));
     }
     let page = MessagePage {
         frame: visit.frame(),
@@ -126,6 +120,39 @@ pub fn submit(visit: &Visit) -> Result<Response> {
         link: None,
     };
     Ok(page::respond(200, &page, Forms::Own))
+}
+
+/// Commits the decision and its record. A conflict means that the request was answered, or
+/// that something else has happened to the account.
+fn decide(
+    request: &Stored<SignInRequest>,
+    is_allowed: bool,
+    session: &Session,
+    visit: &Visit,
+) -> Result<Commit> {
+    let (state, event) = match is_allowed {
+        true => (State::Allowed, Event::success(SIGN_IN_FOR_AGENT)),
+        false => (
+            State::Denied,
+            Event::refused(SIGN_IN_FOR_AGENT, "access_denied"),
+        ),
+    };
+    let call = &visit.call;
+    let (_, head) = Account::read(session.user_id, &call.ports)?;
+    let mut batch = Batch::new();
+    sign_in_request::change(request, state, session, &mut batch, call);
+    let deliver = match request.value.deliver {
+        Deliver::Session => "session",
+        Deliver::Tokens => "tokens",
+    };
+    let event = event
+        .by(session.user_id)
+        .detail("request_id", request.value.request_id.to_string())
+        .detail("caller", request.value.caller.as_str())
+        .detail("deliver", deliver)
+        .detail("client_name", request.value.client_name.as_str());
+    Chain::at(session.user_id, head).append(event, &mut batch, call)?;
+    call.commit(batch)
 }
 
 /// Returns the request with this id, if its user can still answer.

@@ -218,10 +218,11 @@ pub static ENGLISH: Texts = Texts {
     email_verified_text: "If you forget your password, you can reset it with this address.",
     agent_asks: "asks you to sign in",
     agent_warning: "Nobody here has checked this name. Go on only if you have just asked an \
-        agent for this, and it shows you the same code:",
+        agent for this, and it shows you the same code; never if somebody sent you the link:",
     agent_knows_you: "The agent can then ask this service who you are and what you may do. It \
         gets no password, and cannot act for you.",
-    agent_acts: "The agent can then do everything here that you can. It gets no password.",
+    agent_acts: "The agent can then do everything here that you can, except what requires a \
+        new sign-in. It gets no password.",
     agent_allowed: "You have signed in for the agent",
     back_to_agent: "You can close this window, and go back to the agent.",
     link_is_over: "This link has been used, or is more than ten minutes old. Ask the agent for \
@@ -344,11 +345,12 @@ pub static GERMAN: Texts = Texts {
         zurücksetzen.",
     agent_asks: "bittet Sie, sich anzumelden",
     agent_warning: "Niemand hat diesen Namen überprüft. Fahren Sie nur fort, wenn Sie gerade \
-        selbst einen Agenten darum gebeten haben und er Ihnen denselben Code zeigt:",
+        selbst einen Agenten darum gebeten haben und er Ihnen denselben Code zeigt, und nie, wenn \
+        Ihnen jemand den Link geschickt hat:",
     agent_knows_you: "Der Agent kann diesen Dienst dann fragen, wer Sie sind und was Sie dürfen. \
         Er erhält kein Passwort und kann nicht für Sie handeln.",
-    agent_acts: "Der Agent kann hier dann alles tun, was Sie können. Er erhält kein \
-        Passwort.",
+    agent_acts: "Der Agent kann hier dann alles tun, was Sie können, außer dem, was eine neue \
+        Anmeldung erfordert. Er erhält kein Passwort.",
     agent_allowed: "Sie haben sich für den Agenten angemeldet",
     back_to_agent: "Sie können dieses Fenster schließen und zum Agenten zurückkehren.",
     link_is_over: "Dieser Link wurde schon benutzt oder ist älter als zehn Minuten. Bitten Sie \

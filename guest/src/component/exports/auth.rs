@@ -75,7 +75,8 @@ impl Guest for Component {
     fn verify_token(caller: WitCaller, token: String) -> Result<Option<Claims>, Error> {
         run("verify_token", caller, |call| {
             let operation = VerifyToken {
-                token: Secret::new(token),
+                token: Some(Secret::new(token)),
+                sign_in_id: None,
                 audience: None,
             };
             Ok(match operations::call(operation, &json!({}), call)? {
@@ -104,6 +105,7 @@ impl Guest for Component {
             let operation = Logout {
                 access_token: access,
                 refresh_token: refresh,
+                sign_in_id: None,
             };
             operations::call(operation, &json!({}), call).map(|_| ())
         })
@@ -115,6 +117,7 @@ impl Guest for Component {
             let operation = CheckPermission {
                 permission: field("permission", permission)?,
                 token: None,
+                sign_in_id: None,
                 audience: None,
             };
             Ok(operations::call(operation, &input, call)?.allowed)

@@ -123,9 +123,10 @@ impl From<Bearer> for Actor {
     }
 }
 
-/// Fails with -32001 unless the session began recently.
+/// Fails with -32001 unless the session began recently, with its owner present.
 pub(crate) fn require_fresh(session: &Session, env: &Env) -> Result<()> {
-    if env.now().since(session.auth_time) <= env.settings.fresh_session {
+    let age = env.now().since(session.auth_time);
+    if age <= env.settings.fresh_session && !session.is_of_agent {
         return Ok(());
     }
     Err(AuthError::new(

@@ -132,6 +132,16 @@ impl Account {
         self.email.as_ref().filter(|_| self.email_verified)
     }
 
+    /// Reports whether the user name proves nothing that is not so. Anyone can register a
+    /// name that has the form of somebody's address.
+    pub fn has_own_username(&self) -> bool {
+        let name = self.username.as_str();
+        !name.contains('@')
+            || self
+                .verified_email()
+                .is_some_and(|email| email.as_str() == name)
+    }
+
     /// Reports whether the account may be used.
     pub fn is_active(&self) -> bool {
         self.status == Status::Active

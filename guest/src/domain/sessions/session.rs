@@ -57,6 +57,9 @@ pub struct Session {
     /// The refresh tokens before it that are still answered.
     #[serde(default, skip_serializing_if = "Rotations::is_empty")]
     pub rotations: Rotations,
+    /// Whether an agent has it: then nobody was present when it began.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_of_agent: bool,
     /// What the user lets a client do, if the session is not the user's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delegation: Option<Delegation>,
@@ -115,6 +118,7 @@ impl Session {
             generation: 0,
             refresh_token: refresh_token.hash(&env.ports)?,
             rotations: Rotations::default(),
+            is_of_agent: false,
             delegation: None,
         };
         Ok((session, refresh_token))
@@ -137,13 +141,14 @@ impl Session {
         Ok((session, refresh_token))
     }
 
-    /// Begins another session of the account of this one. When and how the user authenticated
-    /// stays as it was.
-    pub fn begin_another(&self, account: &Account, env: &Env) -> Result<(Session, RefreshToken)> {
+    /// Begins a session of the account of this one, for an agent. When and how the user
+    /// authenticated stays as it was.
+    pub fn begin_for_agent(&self, account: &Account, env: &Env) -> Result<(Session, RefreshToken)> {
         let (session, refresh_token) = Session::begin(account, AuthMethod::Password, env)?;
         let session = Session {
             auth_time: self.auth_time,
             amr: self.amr.clone(),
+            is_of_agent: true,
             ..session
         };
         Ok((session, refresh_token))

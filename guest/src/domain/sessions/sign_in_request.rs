@@ -193,11 +193,6 @@ pub fn change(
     batch.put(key(value.request_id), expect, &value, ttl_ms(lasting));
 }
 
-/// Reports whether a text has the form of the secret of a request.
-pub fn is_secret(text: &str) -> bool {
-    text.trim_start().starts_with(PREFIX)
-}
-
 /// Returns the live session that a request of this caller keeps here.
 pub fn kept_session(text: &str, caller: &str, call: &Call) -> Result<Option<Session>> {
     let ports = &call.ports;

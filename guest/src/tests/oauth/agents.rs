@@ -34,6 +34,12 @@ impl Scene {
         let input = json!({"token": token});
         self.world.run("verify_token", input).unwrap()
     }
+
+    /// Verifies the session that a sign-in keeps here.
+    fn verify_kept(&self, begun: &Begun) -> Value {
+        let input = begun.secret("sign_in_id");
+        self.world.run("verify_token", input).unwrap()
+    }
 }
 
 impl Begun {
@@ -75,10 +81,7 @@ fn an_agent_learns_who_signs_in_and_sees_no_secret_of_the_user() {
     let begun = scene.begin(json!({"client_name": "Desk agent"}));
     let pending = json!({"status": "pending", "interval": 5});
     assert_eq!(scene.complete(&begun), Ok(pending));
-    assert_eq!(
-        scene.verify(&begun.output["sign_in_id"]),
-        json!({"active": false})
-    );
+    assert_eq!(scene.verify_kept(&begun), json!({"active": false}));
 
     let browser = Browser::new(&scene);
     let page = browser.get(&begun.target);
@@ -113,10 +116,13 @@ fn an_agent_learns_who_signs_in_and_sees_no_secret_of_the_user() {
     for secret in [PASSWORD, "access_token", "refresh_token", "eyJ"] {
         assert!(!transcript.contains(secret), "{secret}");
     }
-    let verified = scene.verify(&begun.output["sign_in_id"]);
+    let verified = scene.verify_kept(&begun);
     assert_eq!(verified["active"], true);
     assert_eq!(verified["sub"], complete["user_id"]);
-    let mut question = begun.secret("token");
+    // A service that verifies what the agent sends takes it for no token.
+    let sent = scene.verify(&begun.output["sign_in_id"]);
+    assert_eq!(sent, json!({"active": false}));
+    let mut question = begun.secret("sign_in_id");
     question["permission"] = json!("files:read");
     let decision = scene.world.run("check_permission", question).unwrap();
     assert_eq!(decision["sub"], complete["user_id"]);
@@ -125,12 +131,9 @@ fn an_agent_learns_who_signs_in_and_sees_no_secret_of_the_user() {
     assert_eq!(own, Err(-32001));
     scene
         .world
-        .run("logout", begun.secret("access_token"))
+        .run("logout", begun.secret("sign_in_id"))
         .unwrap();
-    assert_eq!(
-        scene.verify(&begun.output["sign_in_id"]),
-        json!({"active": false})
-    );
+    assert_eq!(scene.verify_kept(&begun), json!({"active": false}));
     assert_eq!(
         browser.get("/apps").status,
         200,
@@ -141,7 +144,14 @@ fn an_agent_learns_who_signs_in_and_sees_no_secret_of_the_user() {
 #[test]
 fn an_agent_that_has_to_act_gets_the_tokens_once() {
     let scene = Scene::new();
-    let begun = scene.begin(json!({"deliver": "tokens"}));
+    let input = json!({"deliver": "tokens"});
+    let anonymous = scene.world.run("begin_sign_in", input.clone());
+    assert_eq!(anonymous, Err(-32001), "anyone could send the link");
+    let operator = |operation, input| scene.world.run_as(Principal::Operator, operation, input);
+    let output = operator("begin_sign_in", input).unwrap();
+    let uri = text(&output["verification_uri"]);
+    let target = uri.strip_prefix(ISSUER).unwrap().to_owned();
+    let begun = Begun { output, target };
     let browser = Browser::signed_in(&scene);
     assert!(
         browser
@@ -150,16 +160,29 @@ fn an_agent_that_has_to_act_gets_the_tokens_once() {
             .contains("everything here that you can")
     );
     browser.allow(&begun);
-    let complete = scene.complete(&begun).unwrap();
+    let complete = operator("complete_sign_in", begun.secret("sign_in_id")).unwrap();
     let tokens = &complete["tokens"];
     assert_eq!(scene.verify(&tokens["access_token"])["username"], "alice");
-    assert_eq!(scene.complete(&begun), Err(-32001));
-    assert_eq!(
-        scene.verify(&begun.output["sign_in_id"]),
-        json!({"active": false})
-    );
+    let again = operator("complete_sign_in", begun.secret("sign_in_id"));
+    assert_eq!(again, Err(-32001));
+    let kept = operator("verify_token", begun.secret("sign_in_id")).unwrap();
+    assert_eq!(kept, json!({"active": false}));
+    // What requires the user to be present is not for the agent, however recent the sign-in.
+    let own = |name: &str| {
+        let mut input = json!({"access_token": tokens["access_token"]});
+        input["name"] = json!("key");
+        input
+            .as_object_mut()
+            .unwrap()
+            .retain(|field, _| field == "access_token" || name == "create_api_key");
+        scene.world.run(name, input)
+    };
+    assert!(own("list_sessions").is_ok());
+    assert_eq!(own("create_api_key"), Err(-32001));
     let refresh = json!({"refresh_token": tokens["refresh_token"]});
-    assert!(scene.world.run("refresh_token", refresh).is_ok());
+    let refreshed = scene.world.run("refresh_token", refresh).unwrap();
+    let input = json!({"access_token": refreshed["access_token"], "name": "key"});
+    assert_eq!(scene.world.run("create_api_key", input), Err(-32001));
 }
 
 #[test]
@@ -241,9 +264,9 @@ fn nobody_but_the_caller_gets_the_outcome() {
     let guessed = json!({"sign_in_id": id});
     assert_eq!(scene.world.run("complete_sign_in", guessed), Err(-32001));
     scene.complete(&begun).unwrap();
-    let verified = operator("verify_token", begun.secret("token")).unwrap();
+    let verified = operator("verify_token", begun.secret("sign_in_id")).unwrap();
     assert_eq!(verified, json!({"active": false}));
-    assert_eq!(scene.verify(&begun.output["sign_in_id"])["active"], true);
+    assert_eq!(scene.verify_kept(&begun)["active"], true);
 }
 
 #[test]
