@@ -1,7 +1,5 @@
 //! Agents that have their user sign in on a page, with the official Python SDK.
 
-use std::process::Command;
-
 use serde_json::json;
 use user_auth_tests::{Options, PASSWORD, Server, built, folder};
 
