@@ -1,5 +1,5 @@
-//! Toolsets: groups of operations that are switched on or off as a whole, whoever calls. What
-//! is off does not exist for a caller, whatever permissions it has.
+//! Toolsets: groups of operations that are switched on or off as a whole for MCP callers. An
+//! operation that is off does not exist for them, whatever permissions they have.
 
 /// A group of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -132,8 +132,8 @@ impl Account {
         self.email.as_ref().filter(|_| self.email_verified)
     }
 
-    /// Reports whether the user name proves nothing that is not so. Anyone can register a
-    /// name that has the form of somebody's address.
+    /// Reports whether clients may be told the user name. A name that has the form of an email
+    /// address has to be the verified address of the account.
     pub fn has_own_username(&self) -> bool {
         let name = self.username.as_str();
         !name.contains('@')

@@ -57,7 +57,7 @@ pub struct Session {
     /// The refresh tokens before it that are still answered.
     #[serde(default, skip_serializing_if = "Rotations::is_empty")]
     pub rotations: Rotations,
-    /// Whether an agent has it: then nobody was present when it began.
+    /// Whether an agent uses the session. Such a session never counts as a recent login.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_of_agent: bool,
     /// What the user lets a client do, if the session is not the user's own.

@@ -55,7 +55,7 @@ pub enum Deliver {
 pub struct SignInRequest {
     /// The id of the request, which is not secret.
     pub request_id: Id,
-    /// What the agent calls itself, which nobody has checked.
+    /// The name that the agent gives itself. It is unverified.
     pub client_name: DisplayText,
     /// Who may ask for the outcome, as audit records name the caller.
     pub caller: String,
