@@ -11,9 +11,11 @@ mod quoted;
 mod text;
 
 use std::fmt;
+use std::io::{self, Write};
 
 use serde::Serialize;
 use serde::de::{self, DeserializeOwned, Error as _, Expected, Unexpected};
+use serde_json::ser::Formatter;
 use serde_json::{Map, Number, Value};
 
 use self::input::Input;
@@ -32,6 +34,8 @@ pub struct Mismatch {
 
 /// The integers that every reader of JSON holds exactly (RFC 7493 section 2.2).
 const EXACT: f64 = 9_007_199_254_740_992.0;
+/// 2 to the power of 127.
+const MAX_WRITABLE: f64 = 170_141_183_460_469_231_731_687_303_715_884_105_728.0;
 
 /// Parses JSON text. Duplicate field names are an error, because parsers disagree on which
 /// one wins.
@@ -86,10 +90,10 @@ pub fn fields<const N: usize>(given: [(&str, Value); N]) -> Map<String, Value> {
     fields
 }
 
-/// Reports whether a number is an integer: it has no fraction, in any notation (JSON Schema
-/// Validation 2020-12 section 6.1.1).
+/// Reports whether a number is an integer of at most 128 bits: it has no fraction, in any
+/// notation (JSON Schema Validation 2020-12 section 6.1.1).
 pub fn is_integer(number: &Number) -> bool {
-    number.as_f64().is_some_and(|number| number.fract() == 0.0)
+    number.as_f64().is_some_and(is_writable)
 }
 
 /// Returns the number without a fraction of zero: 30 for 30.0, and 0 for -0.
@@ -103,13 +107,40 @@ pub fn whole(number: &Number) -> Number {
 }
 
 /// Serialises a value as JSON text.
+#[expect(clippy::expect_used, reason = "JSON is serialised as UTF-8")]
 pub fn text<T: Serialize + ?Sized>(value: &T) -> String {
-    representable(serde_json::to_string(value))
+    String::from_utf8(to_vec(value)).expect("JSON is UTF-8")
 }
 
 /// Serialises a value as JSON bytes.
-pub fn to_vec<T: Serialize>(value: &T) -> Vec<u8> {
-    representable(serde_json::to_vec(value))
+pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    let mut text = Vec::with_capacity(128);
+    write(value, &mut text);
+    text
+}
+
+fn write<T: Serialize + ?Sized>(value: &T, to: &mut Vec<u8>) {
+    let mut output = serde_json::Serializer::with_formatter(to, WithoutFractions);
+    representable(value.serialize(&mut output));
+}
+
+/// Writes JSON without fractions. There are none in any output of this service: the texts of
+/// all fractions would take tables of 17 KB.
+struct WithoutFractions;
+
+impl Formatter for WithoutFractions {
+    /// Writes an integer in the place of an equal number, and `null` in that of a fraction and
+    /// of a number beyond 128 bits, as of one that JSON does not have.
+    fn write_f64<W: Write + ?Sized>(&mut self, to: &mut W, number: f64) -> io::Result<()> {
+        match is_writable(number) {
+            true => write!(to, "{}", number as i128),
+            false => self.write_null(to),
+        }
+    }
+}
+
+fn is_writable(number: f64) -> bool {
+    number.fract() == 0.0 && number.abs() < MAX_WRITABLE
 }
 
 /// Converts a value into a JSON value.

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::node::Node;
-use super::representable;
 
 /// A value that can be written as JSON.
 pub trait WriteJson {
@@ -13,7 +12,7 @@ pub trait WriteJson {
 
 impl<T: Serialize + ?Sized> WriteJson for T {
     fn write_json(&self, to: &mut Vec<u8>) {
-        representable(serde_json::to_writer(to, self));
+        super::write(self, to);
     }
 }
 

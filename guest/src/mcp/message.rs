@@ -81,7 +81,7 @@ pub fn is_id(id: &Node) -> bool {
 /// Returns the text under which a request can be cancelled, the same for 1 and 1.0.
 pub fn id_key(id: &Node) -> String {
     match id {
-        Node::Number(number) => json::whole(number).to_string(),
+        Node::Number(number) => json::text(&json::whole(number)),
         other => json::text(other),
     }
 }

@@ -31,12 +31,28 @@ fn most_wanted(header: &str) -> Option<&'static Texts> {
     best.map(|(texts, _)| texts)
 }
 
-fn weighted(range: &str) -> Option<(&str, f32)> {
+fn weighted(range: &str) -> Option<(&str, u16)> {
     let mut parts = range.split(';').map(str::trim);
     let tag = parts.next()?;
     let weight = parts.find_map(|part| part.strip_prefix("q="));
-    let weight = weight.map_or(Some(1.0), |weight| weight.parse().ok())?;
-    (weight > 0.0).then_some((tag, weight))
+    let weight = weight.map_or(Some(1000), thousandths)?;
+    (weight > 0).then_some((tag, weight))
+}
+
+/// Returns a weight from 0 to 1 with at most three decimals (RFC 9110 section 12.4.2) in
+/// thousandths. To read any number takes tables of more than 10 KB.
+fn thousandths(weight: &str) -> Option<u16> {
+    let (whole, decimals) = weight.split_once('.').unwrap_or((weight, ""));
+    let is_short = decimals.len() <= 3 && decimals.bytes().all(|digit| digit.is_ascii_digit());
+    let decimals: u16 = format!("{decimals:0<3}")
+        .parse()
+        .ok()
+        .filter(|_| is_short)?;
+    match whole {
+        "0" => Some(decimals),
+        "1" if decimals == 0 => Some(1000),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -51,6 +67,13 @@ mod tests {
             (None, Some("en;q=0.5, de;q=0.9"), "de"),
             (None, Some("fr, DE"), "de"),
             (None, Some("de;q=0, *"), "en"),
+            (None, Some("de;q=0.000, *"), "en"),
+            (None, Some("en;q=0.999, de;q=1.000"), "de"),
+            (None, Some("en;q=0.09, de;q=0.1"), "de"),
+            (None, Some("en;q=0., de;q=0.001"), "de"),
+            (None, Some("de;q=1.1"), "en"),
+            (None, Some("de;q=0.0001"), "en"),
+            (None, Some("de;q=+1"), "en"),
             (Some("fr de"), Some("en"), "de"),
             (Some("xx"), Some("de"), "de"),
             (None, Some("q=;,;;de"), "en"),

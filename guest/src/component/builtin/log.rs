@@ -185,7 +185,7 @@ fn write(now: Timestamp, level: &str, message: &str, fields: &Map<String, Value>
     for (name, value) in fields {
         line[name.as_str()] = value.clone();
     }
-    eprintln!("{}", escaped(&line.to_string()));
+    eprintln!("{}", escaped(&json::text(&line)));
 }
 
 /// Escapes the invisible characters in JSON text with JSON's own escapes.

@@ -152,7 +152,7 @@ impl Guest for Component {
             source: None,
         };
         run("jwks", anonymous, |call| {
-            Ok(jwks::document(call)?.to_string())
+            Ok(json::text(&jwks::document(call)?))
         })
     }
 
@@ -163,7 +163,7 @@ impl Guest for Component {
             view["annotations"] = definition.effect.annotations();
             view
         });
-        Value::Array(views.collect()).to_string()
+        json::text(&Value::Array(views.collect()))
     }
 }
 

@@ -91,7 +91,7 @@ pub fn read(request: &MethodRequest) -> MethodResult {
     let result = json!({"contents": [{
         "uri": uri,
         "mimeType": MIME_TYPE,
-        "text": content.to_string(),
+        "text": json::text(&content),
     }]});
     Ok(request.era.cached(result, ttl_ms, scope))
 }

@@ -170,8 +170,12 @@ pub fn problem(errors: &[FieldError], entry: &Value) -> String {
     problems.collect::<Vec<_>>().join("; ")
 }
 
-/// Returns the problem of a field: its name, its value as JSON, and the reason.
+/// Returns the problem of a field: its name, its value as JSON unless that is a fraction, and the
+/// reason.
 pub fn about(field: &str, value: &Value, problem: &str) -> String {
+    if value.is_f64() {
+        return format!("{field}: {problem}");
+    }
     let text = json::text(value);
     match text.char_indices().nth(MAX_SHOWN_CHARS) {
         Some((end, _)) => format!("{field} {}…: {problem}", &text[..end]),
