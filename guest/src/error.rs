@@ -151,6 +151,8 @@ pub enum Cause {
     InvalidChallenge,
     /// The caller lacks a permission, which the details name.
     NotPermitted,
+    /// The user has to approve the call.
+    NotApproved,
     /// There is no such operation.
     UnknownOperation,
     /// There is no such user.

@@ -212,6 +212,16 @@ impl Exchange<'_> {
         if !in_batch {
             self.ports.client.started(&message::id_key(&id));
         }
+        let opens_pages = elicitation::opens_pages(&params, era, self.request);
+        let session = match &*method {
+            "initialize" => elicitation::session(&params, self.ports),
+            _ => None,
+        };
+        let without_passwords = opens_pages && self.settings.has_pages_for_passwords();
+        let offer = Offer {
+            without_passwords: self.offer.without_passwords || without_passwords,
+            ..self.offer
+        };
         let reporter = ClientReporter::new(&params, era, self.ports.client);
         let env = Env {
             ports: self.ports,
@@ -221,15 +231,17 @@ impl Exchange<'_> {
             era,
             method: &method,
             params,
+            opens_pages,
+            pending: None,
             call: Call {
-                offer: self.offer,
+                offer,
                 ..Call::new(env, self.caller, &reporter)
             },
         };
         match method_request.run() {
             Ok(output) => Answer {
                 status: 200,
-                headers: Vec::new(),
+                headers: session.into_iter().collect(),
                 body: response(&id, "result", &output.in_era(era)),
             },
             Err(Failure::Protocol(error)) => Answer::of_error(&id, error.in_era(era)),

@@ -2,6 +2,7 @@
 //! configuration channel that every WASI 0.2 runtime has.
 
 mod accent;
+mod approvals;
 mod public_url;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use crate::domain::display_text::DisplayText;
 use crate::ports::{Algorithm, HashParameters};
 
 pub use accent::AccentColor;
+pub use approvals::Approvals;
 pub use public_url::PublicUrl;
 
 const DAY: u64 = 24 * 60 * 60;
@@ -74,6 +76,9 @@ pub struct Settings {
     /// `USER_AUTH_MCP_READ_ONLY`, `true` or `false`: whether MCP callers get only operations
     /// that change nothing.
     pub read_only: bool,
+    /// `USER_AUTH_MCP_PASSWORD_TOOLS`, `auto`, `on` or `off`: whether MCP callers get the
+    /// operations that take a password.
+    pub password_tools: PasswordTools,
     /// The authorization server; `None` unless `USER_AUTH_OAUTH_ENABLED` is `true`.
     pub oauth: Option<OAuth>,
 }
@@ -104,6 +109,9 @@ pub struct OAuth {
     /// whether clients may identify themselves by a metadata document. What may be fetched
     /// is up to the host.
     pub client_documents: ClientDocuments,
+    /// `USER_AUTH_OAUTH_APPROVALS`: the calls of agents that their user has to approve one by
+    /// one.
+    pub approvals: Approvals,
 }
 
 /// Whether clients may identify themselves by the URL of a metadata document.
@@ -140,6 +148,18 @@ pub enum ToolErrors {
     Result,
     /// A JSON-RPC error.
     Error,
+}
+
+/// Whether MCP callers get the operations that take a password.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PasswordTools {
+    /// All but clients that can open a page for their user, if there are pages.
+    #[default]
+    Auto,
+    /// All.
+    On,
+    /// None.
+    Off,
 }
 
 /// Limits on guesses and registrations. They are always enforced; the settings only
@@ -206,6 +226,7 @@ impl Default for Settings {
             output_schemas: false,
             toolsets: None,
             read_only: false,
+            password_tools: PasswordTools::default(),
             oauth: None,
         }
     }
@@ -245,6 +266,7 @@ impl Settings {
         let (mut has_delivery, mut has_logo) = (false, false);
         let mut accent = None;
         let mut client_documents = ClientDocuments::default();
+        let mut approvals = Approvals::default();
         for (name, value) in variables {
             let Some(setting) = name.strip_prefix("USER_AUTH_") else {
                 continue;
@@ -290,6 +312,7 @@ impl Settings {
                 "MCP_TOOL_ERRORS" => settings.tool_errors = tool_errors(&name, &value)?,
                 "MCP_TOOLSETS" => settings.toolsets = Some(toolsets(&name, &value)?),
                 "MCP_READ_ONLY" => settings.read_only = boolean(&name, &value)?,
+                "MCP_PASSWORD_TOOLS" => settings.password_tools = password_tools(&name, &value)?,
                 "MCP_OUTPUT_SCHEMAS" => settings.output_schemas = boolean(&name, &value)?,
                 "OAUTH_ENABLED" => has_oauth = boolean(&name, &value)?,
                 "OAUTH_SERVICE_NAME" => {
@@ -306,6 +329,11 @@ impl Settings {
                 "HAS_DELIVERY" => has_delivery = boolean(&name, &value)?,
                 "OAUTH_CLIENT_ID_METADATA_DOCUMENTS" => {
                     client_documents = self::client_documents(&name, &value)?;
+                }
+                "OAUTH_APPROVALS" => {
+                    let parsed = Approvals::parse(&value);
+                    approvals =
+                        parsed.ok_or_else(|| invalid(&name, &value, Approvals::EXPECTED))?;
                 }
                 "REQUIRE_SIGN_IN" => settings.require_sign_in = boolean(&name, &value)?,
                 "REQUIRE_API_KEY" => settings.require_api_key = boolean(&name, &value)?,
@@ -333,6 +361,7 @@ impl Settings {
                 accent,
                 has_logo,
                 client_documents,
+                approvals,
             });
         }
         if settings.require_sign_in && settings.oauth.is_none() {
@@ -394,6 +423,12 @@ impl Settings {
         ))
     }
 
+    /// Reports whether clients that can open a page do without the operations that take a
+    /// password.
+    pub fn has_pages_for_passwords(&self) -> bool {
+        self.oauth.is_some() && self.password_tools == PasswordTools::Auto
+    }
+
     /// Returns the operations that MCP callers get.
     pub fn offer_over_mcp(&self) -> Offer {
         self.offer(Toolsets::USUAL)
@@ -409,6 +444,7 @@ impl Settings {
         Offer {
             toolsets: self.toolsets.unwrap_or(usual),
             read_only: self.read_only,
+            without_passwords: self.password_tools == PasswordTools::Off,
             ..Offer::EVERYTHING
         }
     }
@@ -491,6 +527,15 @@ fn tool_errors(name: &str, value: &str) -> Result<ToolErrors, InvalidSetting> {
         "result" => Ok(ToolErrors::Result),
         "error" => Ok(ToolErrors::Error),
         _ => Err(invalid(name, value, "auto, result or error")),
+    }
+}
+
+fn password_tools(name: &str, value: &str) -> Result<PasswordTools, InvalidSetting> {
+    match value {
+        "auto" => Ok(PasswordTools::Auto),
+        "on" => Ok(PasswordTools::On),
+        "off" => Ok(PasswordTools::Off),
+        _ => Err(invalid(name, value, "auto, on or off")),
     }
 }
 

@@ -2,6 +2,7 @@
 //! scripts, and are one more door onto the operations and the domain.
 
 pub mod agent_sign_in;
+pub mod approve;
 pub mod apps;
 pub mod authorize;
 pub mod consent;
@@ -36,6 +37,8 @@ pub const VERIFY_EMAIL: &str = "/verify-email";
 pub const CONSENT: &str = "/consent";
 /// Signing in for an agent.
 pub const AGENT_SIGN_IN: &str = "/agent-sign-in";
+/// Approving a call of an agent.
+pub const APPROVE: &str = "/approve";
 /// Connected apps.
 pub const APPS: &str = "/apps";
 /// Signing out.

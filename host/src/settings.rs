@@ -122,12 +122,21 @@ pub const SETTINGS: &[Setting] = &[
          `off`",
     ),
     setting(
+        "USER_AUTH_OAUTH_APPROVALS",
+        "The operations and permissions for which agents need their user's approval, separated by \
+         commas, or `none`",
+    ),
+    setting(
         "USER_AUTH_MCP_TOOLSETS",
         "The toolsets that MCP callers get, separated by commas, or `all`",
     ),
     setting(
         "USER_AUTH_MCP_READ_ONLY",
         "Whether MCP callers get only operations that change nothing: `true` or `false`",
+    ),
+    setting(
+        "USER_AUTH_MCP_PASSWORD_TOOLS",
+        "Whether MCP callers get operations that take a password: `auto`, `on` or `off`",
     ),
     setting(
         "USER_AUTH_MCP_TOOL_ERRORS",

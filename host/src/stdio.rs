@@ -24,6 +24,9 @@ use crate::printable::printable_json;
 use lines::{Line, Lines};
 use scope::{Request, Scope};
 
+/// The header field with the id of a session.
+const SESSION: &str = "mcp-session-id";
+
 /// Number of lines that may wait to be written; further writers wait.
 const WAITING: usize = 64;
 
@@ -119,14 +122,20 @@ impl Connection {
     async fn answer(&self, message: Vec<u8>, is_initialize: bool) {
         let request = Arc::new(Request::new(Arc::clone(&self.scope)));
         let id = message_id(&message);
-        // A client over HTTP sends it with each message.
-        let version = self.scope.protocol_version().map(|value| Field {
-            name: "mcp-protocol-version".to_owned(),
-            value,
+        // A client over HTTP sends them with each message.
+        let known = [
+            ("mcp-protocol-version", self.scope.protocol_version()),
+            (SESSION, self.scope.session_id()),
+        ];
+        let headers = known.into_iter().filter_map(|(name, value)| {
+            Some(Field {
+                name: name.to_owned(),
+                value: value?,
+            })
         });
         let call = self.plugin.handle(
             McpRequest {
-                headers: version.into_iter().collect(),
+                headers: headers.collect(),
                 body: message,
             },
             Arc::clone(&request) as _,
@@ -135,7 +144,14 @@ impl Connection {
             biased;
             () = request.cancelled() => None,
             answer = call => match answer {
-                Ok(response) => response.body.map(|body| String::from_utf8_lossy(&body).into_owned()),
+                Ok(response) => {
+                    if is_initialize {
+                        let mut fields = response.headers.into_iter();
+                        let session = fields.find(|field| field.name == SESSION);
+                        self.scope.set_session_id(session.map(|field| field.value));
+                    }
+                    response.body.map(|body| String::from_utf8_lossy(&body).into_owned())
+                }
                 Err(error) => id.map(|id| error.to_json_rpc(id).to_string()),
             },
         };

@@ -1,28 +1,31 @@
 //! One call of an operation, from its input to its result: authenticates the caller,
-//! checks what it may do, runs the operation, and records the call in the metrics and the
-//! audit log.
+//! checks what it may do, asks for the user's approval where that is required, runs the
+//! operation, and records the call in the metrics and the audit log.
 
 use serde_json::Value;
 
 use super::operation::Operation;
 use super::{input, next_step, redact, schemas};
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority;
+use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::access::toolset::Offer;
 use crate::domain::actor_id::ActorId;
 use crate::domain::call::Call;
 use crate::domain::call_recorder::CallRecorder;
+use crate::domain::caller::Principal;
+use crate::domain::delegations::approval::{self, Question};
 use crate::error::{AuthError, Result};
-use crate::json::{JsonText, Node};
+use crate::json::{self, JsonText, Node};
 use crate::ports::{Audit, Credential, Ended, Ports};
 use crate::types::id::Id;
+use crate::web;
 
 /// Runs an operation if the caller may, and records the call. `input` is the input for
 /// the audit log; it need not contain secrets.
 pub fn call<O: Operation>(operation: O, input: &Value, call: &Call) -> Result<O::Output> {
     counted(O::NAME, call, |call, facts| {
         facts.input = facts.shown(&input.into(), O::NAME);
-        let output = authorized(operation, call)?;
+        let output = operation.run(&authority::authorize(O::REQUIRES, call)?)?;
         if facts.are_wanted {
             note_account(&JsonText::of(&output), call);
         }
@@ -41,7 +44,7 @@ fn invoke_any(
     requires: Requirement,
     mut input: Node,
     call: &Call,
-    run: fn(Node, Option<String>, &Call, &mut Facts) -> Result<JsonText>,
+    run: Run,
 ) -> Result<JsonText> {
     counted(name, call, |call, facts| {
         let caller = input::take_caller(requires, &mut input, call.caller)?;
@@ -50,8 +53,12 @@ fn invoke_any(
             ..call.clone()
         };
         facts.credential = call.caller.principal.credential();
-        let shown = facts.shown(&input, name);
-        let output = run(input, shown, &call, facts)?;
+        let mut asked = Asked {
+            requires,
+            shown: facts.shown(&input, name),
+            question: question(name, requires, &input, &call),
+        };
+        let output = run(input, &mut asked, &call, facts)?;
         if facts.are_wanted {
             note_account(&output, &call);
         }
@@ -59,22 +66,68 @@ fn invoke_any(
     })
 }
 
+/// What is kept of an input that the operation consumes.
+struct Asked {
+    /// What the operation requires of its caller.
+    requires: Requirement,
+    /// The part that the audit log may show.
+    shown: Option<String>,
+    /// What the user of an agent has to approve.
+    question: Option<Question>,
+}
+
+type Run = fn(Node, &mut Asked, &Call, &mut Facts) -> Result<JsonText>;
+
 fn run_one<O: Operation>(
     input: Node,
-    shown: Option<String>,
+    asked: &mut Asked,
     call: &Call,
     facts: &mut Facts,
 ) -> Result<JsonText> {
     let operation = input::parse::<O>(O::NAME, input)?;
-    // Recorded only once all fields are valid: in an invalid input, a secret may stand in
-    // the wrong field.
-    facts.input = shown;
-    let output = authorized(operation, call)?;
-    Ok(JsonText::of(&output))
+    let acting = asked.begin(call, facts)?;
+    Ok(JsonText::of(&operation.run(&acting)?))
 }
 
-fn authorized<O: Operation>(operation: O, call: &Call) -> Result<O::Output> {
-    operation.run(&authority::authorize(O::REQUIRES, call)?)
+impl Asked {
+    /// Begins to run the operation on a valid input: authenticates the caller, and asks for the
+    /// user's approval where that is required.
+    #[inline(never)]
+    fn begin<'a>(&mut self, call: &Call<'a>, facts: &mut Facts) -> Result<ActorCall<'a>> {
+        // Recorded only once all fields are valid: in an invalid input, a secret may stand in
+        // the wrong field.
+        facts.input = self.shown.take();
+        let acting = authority::authorize(self.requires, call)?;
+        // Whoever acts for themselves may do so without asking.
+        let (Some(question), Some(agent)) = (&self.question, acting.agent()) else {
+            return Ok(acting);
+        };
+        let approval_id = approval::require(question, agent, &acting)?;
+        Ok(acting.approved(approval_id))
+    }
+}
+
+/// Returns what the user of an agent would have to approve, or `None` if everyone who is
+/// permitted may make this call.
+fn question(
+    name: &'static str,
+    requires: Requirement,
+    input: &Node,
+    call: &Call,
+) -> Option<Question> {
+    let oauth = call.settings.oauth.as_ref()?;
+    let is_asked = matches!(call.caller.principal, Principal::AccessToken(_))
+        && oauth.approvals.include(name, requires.permission());
+    is_asked.then(|| {
+        let (shown, is_shortened) = redact::for_page(input, &schemas::shape(name));
+        Question {
+            page: format!("{}{}", oauth.public_url.as_str(), web::APPROVE),
+            operation: name,
+            exact: json::to_vec(input),
+            shown,
+            is_shortened,
+        }
+    })
 }
 
 /// Runs a call, and records it in the metrics and the audit log.

@@ -27,6 +27,8 @@ pub struct Definition {
     pub title: &'static str,
     /// [`Operation::TOOLSET`]
     pub toolset: Option<Toolset>,
+    /// [`Operation::TAKES_PASSWORD`]
+    pub takes_password: bool,
     /// [`Operation::EFFECT`]
     pub effect: Effect,
     /// Generates the schemas of input and output from the types.
@@ -41,6 +43,9 @@ pub struct Definition {
 impl Definition {
     /// Returns why an offer withholds this operation, or `None` if it does not.
     pub fn withheld(&self, offer: Offer) -> Option<Withheld> {
+        if self.takes_password && offer.without_passwords {
+            return Some(Withheld::Password);
+        }
         offer.withholds(self.toolset, self.effect == Effect::Reads)
     }
 }
@@ -64,6 +69,7 @@ pub const fn define<O: Operation>() -> Definition {
         name: O::NAME,
         title: O::TITLE,
         toolset: O::TOOLSET,
+        takes_password: O::TAKES_PASSWORD,
         effect: O::EFFECT,
         #[cfg(test)]
         schemas: || {

@@ -6,7 +6,7 @@ use super::operation::tool_name;
 use crate::domain::access::toolset::Offer;
 use crate::error::{AuthError, Cause};
 use crate::json;
-use crate::operations;
+use crate::operations::{self, BeginSignIn, Missing, Operation, Withheld};
 use crate::ports::Credential;
 
 /// Returns `{tool, arguments}` for an error of this operation, to a caller with this kind of
@@ -25,6 +25,7 @@ pub fn after(
         // It explains what users may do, and so needs one.
         Cause::NotPermitted if credential != Credential::AccessToken => return None,
         Cause::NotPermitted => ("explain_permissions", permission(error)),
+        Cause::NotApproved => (operation, None),
         Cause::UnknownOperation => ("get_capabilities", None),
         Cause::UnknownUser => ("list_users", detail(error, "username", "search")),
         Cause::UnknownRole => ("list_roles", None),
@@ -34,6 +35,11 @@ pub fn after(
         Cause::UnknownClient => ("list_clients", None),
         Cause::UnknownResource => ("list_resources", None),
         Cause::NoSecondFactor => ("enroll_totp", None),
+    };
+    // Where nobody types a password, users sign in on a page.
+    let next = match operations::offered(next, offer) {
+        Err(Missing::Withheld(Withheld::Password)) => BeginSignIn::NAME,
+        _ => next,
     };
     // The caller cannot call what is not offered.
     operations::offered(next, offer).ok()?;

@@ -26,6 +26,8 @@ pub trait Operation: DeserializeOwned + JsonSchema {
     const TITLE: &'static str;
     /// The toolset that it belongs to; `None` if it is always there.
     const TOOLSET: Option<Toolset>;
+    /// Whether its input has a password, or continues one that had.
+    const TAKES_PASSWORD: bool = false;
     /// The effect on stored data.
     const EFFECT: Effect;
     /// The requirement on the caller.

@@ -1,5 +1,5 @@
-//! Redacts operation inputs for the audit log: only fields that the schema declares are
-//! shown, secrets are replaced, and lengths are bounded.
+//! Redacts operation inputs for the audit log, and for users who approve calls: only fields
+//! that the schema declares are shown, secrets are replaced, and lengths are bounded.
 
 use serde_json::{Map, Value};
 
@@ -13,18 +13,47 @@ const SECRET: &str = "[secret]";
 const SECRETS_BEGIN: [&str; 8] = [
     "eyJ", "uac_", "uai_", "uak_", "uar_", "uas_", "uat_", "uax_",
 ];
-/// Maximum characters of one string.
-const MAX_CHARS: usize = 100;
-/// Maximum elements of one list.
-const MAX_ITEMS: usize = 20;
-/// Maximum bytes of all names and values together; the rest is omitted.
-const MAX_BYTES: usize = 2048;
+/// The limits of what is shown.
+struct Limits {
+    /// Maximum characters of one string.
+    chars: usize,
+    /// Maximum elements of one list.
+    items: usize,
+    /// Maximum bytes of all names and values together; the rest is omitted.
+    bytes: usize,
+    /// Whether a secret list is shown in part: what its items declare that is not secret. An
+    /// item may be invalid, and hold a secret in any field.
+    opens_lists: bool,
+}
+
+/// For a line of a log.
+const LINE: Limits = Limits {
+    chars: 100,
+    items: 20,
+    bytes: 2048,
+    opens_lists: false,
+};
+/// For a page that a person reads.
+const PAGE: Limits = Limits {
+    chars: 1000,
+    items: 100,
+    bytes: 8192,
+    // Whoever approves a call has to see what it does.
+    opens_lists: true,
+};
 
 /// Returns the part of an input with this schema that may be shown, as a JSON object.
 pub fn of(input: &Node, schema: &Value) -> Option<String> {
-    let mut left = MAX_BYTES;
-    let shown = value(input, schema, &mut left)?;
+    let shown = View::new(&LINE).value(input, schema)?;
     shown.is_object().then(|| json::text(&shown))
+}
+
+/// Returns the part of an input with this schema that may be shown to a person, as JSON, and
+/// whether something was too long.
+pub fn for_page(input: &Node, schema: &Value) -> (String, bool) {
+    let mut view = View::new(&PAGE);
+    let shown = view.value(input, schema).unwrap_or_default();
+    (json::text(&shown), view.is_shortened)
 }
 
 /// Returns whether the schema marks its values as secret.
@@ -34,68 +63,98 @@ pub fn is_secret(schema: &Value) -> bool {
         || alternatives(schema).any(is_secret)
 }
 
-fn value(given: &Node, schema: &Value, left: &mut usize) -> Option<Value> {
-    if given.is_null() {
-        return None;
-    }
-    if is_secret(schema) {
-        return take(SECRET.len(), left).then(|| SECRET.into());
-    }
-    let shown = match given {
-        Node::Object(fields) => object(fields, schema, left),
-        Node::List(items) => list(items, schema, left),
-        Node::Text(given) if allows(schema, "string") => text(given, left),
-        // The operation reads it likewise.
-        Node::Text(_) => match given.clone().unquoted() {
-            Node::Text(_) => None,
-            meant => value(&meant, schema, left),
-        },
-        Node::Bool(given) if allows(schema, "boolean") => Some(Value::Bool(*given)),
-        Node::Number(number) if allows(schema, "integer") || allows(schema, "number") => {
-            Some(Value::Number(number.clone()))
-        }
-        _ => None,
-    };
-    shown.or_else(|| alternatives(schema).find_map(|schema| value(given, schema, left)))
+/// What is shown of one input.
+struct View {
+    limits: &'static Limits,
+    /// How many more bytes may be shown.
+    left: usize,
+    /// Whether something was too long.
+    is_shortened: bool,
 }
 
-fn object(fields: &Fields, schema: &Value, left: &mut usize) -> Option<Value> {
-    let declared = schema["properties"].as_object();
-    let declared = match (declared, allows(schema, "object")) {
-        (Some(declared), _) => declared,
-        (None, true) => &Map::new(),
-        (None, false) => return None,
-    };
-    let mut shown = Map::new();
-    for (name, schema) in declared {
-        let Some(given) = fields.get(name) else {
-            continue;
+impl View {
+    fn new(limits: &'static Limits) -> View {
+        View {
+            limits,
+            left: limits.bytes,
+            is_shortened: false,
+        }
+    }
+
+    fn value(&mut self, given: &Node, schema: &Value) -> Option<Value> {
+        if given.is_null() {
+            return None;
+        }
+        let is_opened = self.limits.opens_lists && schema.get("items").is_some();
+        if is_secret(schema) && !is_opened {
+            return self.take(SECRET.len()).then(|| SECRET.into());
+        }
+        let shown = match given {
+            Node::Object(fields) => self.object(fields, schema),
+            Node::List(items) => self.list(items, schema),
+            Node::Text(given) if allows(schema, "string") => self.text(given),
+            // The operation reads it likewise.
+            Node::Text(_) => match given.clone().unquoted() {
+                Node::Text(_) => None,
+                meant => self.value(&meant, schema),
+            },
+            Node::Bool(given) if allows(schema, "boolean") => Some(Value::Bool(*given)),
+            Node::Number(number) if allows(schema, "integer") || allows(schema, "number") => {
+                Some(Value::Number(number.clone()))
+            }
+            _ => None,
         };
-        if !take(name.len(), left) {
-            break;
-        }
-        if let Some(value) = value(given, schema, left) {
-            shown.insert(name.clone(), value);
-        }
+        shown.or_else(|| alternatives(schema).find_map(|schema| self.value(given, schema)))
     }
-    Some(Value::Object(shown))
-}
 
-fn list(items: &[Node], schema: &Value, left: &mut usize) -> Option<Value> {
-    let schema = schema.get("items")?;
-    let shown = items.iter().take(MAX_ITEMS);
-    Some(shown.filter_map(|item| value(item, schema, left)).collect())
-}
+    fn object(&mut self, fields: &Fields, schema: &Value) -> Option<Value> {
+        let declared = schema["properties"].as_object();
+        let declared = match (declared, allows(schema, "object")) {
+            (Some(declared), _) => declared,
+            (None, true) => &Map::new(),
+            (None, false) => return None,
+        };
+        let mut shown = Map::new();
+        for (name, schema) in declared {
+            let Some(given) = fields.get(name) else {
+                continue;
+            };
+            if !self.take(name.len()) {
+                break;
+            }
+            if let Some(value) = self.value(given, schema) {
+                shown.insert(name.clone(), value);
+            }
+        }
+        Some(Value::Object(shown))
+    }
 
-fn text(given: &str, left: &mut usize) -> Option<Value> {
-    if SECRETS_BEGIN.iter().any(|begin| given.contains(begin)) {
-        return take(SECRET.len(), left).then(|| SECRET.into());
+    fn list(&mut self, items: &[Node], schema: &Value) -> Option<Value> {
+        let schema = schema.get("items")?;
+        self.is_shortened |= items.len() > self.limits.items;
+        let shown = items.iter().take(self.limits.items);
+        Some(shown.filter_map(|item| self.value(item, schema)).collect())
     }
-    let mut shown: String = given.chars().take(MAX_CHARS).map(printable).collect();
-    if given.chars().nth(MAX_CHARS).is_some() {
-        shown.push('…');
+
+    fn text(&mut self, given: &str) -> Option<Value> {
+        if SECRETS_BEGIN.iter().any(|begin| given.contains(begin)) {
+            return self.take(SECRET.len()).then(|| SECRET.into());
+        }
+        let most = self.limits.chars;
+        let mut shown: String = given.chars().take(most).map(printable).collect();
+        if given.chars().nth(most).is_some() {
+            self.is_shortened = true;
+            shown.push('…');
+        }
+        self.take(shown.len()).then(|| shown.into())
     }
-    take(shown.len(), left).then(|| shown.into())
+
+    fn take(&mut self, bytes: usize) -> bool {
+        let rest = self.left.checked_sub(bytes);
+        self.left = rest.unwrap_or(0);
+        self.is_shortened |= rest.is_none();
+        rest.is_some()
+    }
 }
 
 /// Replaces characters that a terminal acts on, or that make text read differently from
@@ -105,12 +164,6 @@ fn printable(character: char) -> char {
         true => char::REPLACEMENT_CHARACTER,
         false => character,
     }
-}
-
-fn take(bytes: usize, left: &mut usize) -> bool {
-    let rest = left.checked_sub(bytes);
-    *left = rest.unwrap_or(0);
-    rest.is_some()
 }
 
 #[cfg(test)]
@@ -272,7 +325,7 @@ mod tests {
         });
         let long = "x".repeat(1_000);
         let shown = of(&json!({"names": vec![&long; 1_000]}), &schema).unwrap();
-        assert!(shown.len() < MAX_BYTES + 500, "{}", shown.len());
-        assert!(shown.contains(&format!("\"{}…\"", &long[..MAX_CHARS])));
+        assert!(shown.len() < LINE.bytes + 500, "{}", shown.len());
+        assert!(shown.contains(&format!("\"{}…\"", &long[..LINE.chars])));
     }
 }

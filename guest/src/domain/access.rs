@@ -5,5 +5,6 @@
 //! permissions to [`accounts`](super::accounts).
 
 pub mod actor;
+pub mod agent;
 pub mod authority;
 pub mod toolset;

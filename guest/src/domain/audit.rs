@@ -12,7 +12,9 @@ pub mod verify;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::actor_id::ActorId;
 use super::call::{self, Call};
+use super::clients::client_id::ClientId;
 use super::env::Env;
 use crate::error::Result;
 use crate::json;
@@ -57,6 +59,15 @@ pub struct AuditRecord {
     pub outcome: String,
     /// The actor: `anonymous`, `operator`, `api-key/…`, or a user id.
     pub actor: String,
+    /// The session of the actor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<Id>,
+    /// The OAuth client that acted for the actor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<ClientId>,
+    /// The approval that the actor had given to the agent that acted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_id: Option<Id>,
     /// The source of the call.
     pub source: String,
     /// Further useful details; never a secret.
@@ -220,6 +231,8 @@ impl Chain {
                 Expect::At(version.clone()),
             ),
         };
+        let standing = call.standing.as_ref();
+        let agent = standing.and_then(|standing| standing.agent());
         let mut record = AuditRecord {
             seq,
             at: call.now(),
@@ -230,6 +243,12 @@ impl Chain {
                 Some(user_id) => user_id.to_string(),
                 None => call.actor_id().name(),
             },
+            session_id: match call.actor_id() {
+                ActorId::User { session_id, .. } => Some(session_id),
+                ActorId::Anonymous | ActorId::ApiKey(_) | ActorId::Operator => None,
+            },
+            client_id: agent.and_then(|agent| agent.client_id.clone()),
+            approval_id: call.approval_id,
             source: call.caller.source.as_str().to_owned(),
             details: event.details,
             previous,

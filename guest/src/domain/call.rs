@@ -4,6 +4,7 @@
 use std::ops::Deref;
 use std::rc::Rc;
 
+use super::access::agent::Agent;
 use super::access::toolset::Offer;
 use super::actor_id::ActorId;
 use super::call_recorder::CallRecorder;
@@ -22,6 +23,9 @@ pub trait Standing: CommitGuard {
     /// Returns the id of the actor.
     fn actor_id(&self) -> ActorId;
 
+    /// Returns the agent that the actor is, unless it acts for itself.
+    fn agent(&self) -> Option<&Agent>;
+
     /// Verifies the actor again after a lost race, and returns its current standing.
     fn renew(&self, call: &Call) -> Result<Rc<dyn Standing>>;
 }
@@ -37,6 +41,8 @@ pub struct Call<'a> {
     pub offer: Offer,
     /// The standing of the verified actor; `None` if no caller has been verified.
     pub standing: Option<Rc<dyn Standing>>,
+    /// The approval that the user of an agent has given to the call.
+    pub approval_id: Option<Id>,
     /// Reports to the client while it waits.
     pub reporter: &'a dyn Reporter,
     /// The recorder for the audit log; `None` outside of an operation.
@@ -51,6 +57,7 @@ impl<'a> Call<'a> {
             caller,
             offer: Offer::EVERYTHING,
             standing: None,
+            approval_id: None,
             reporter,
             recorder: None,
         }

@@ -52,6 +52,8 @@ const MAX_CLIENTS: [(&str, i64, Duration); 2] = [
 ];
 /// How often one source may begin a sign-in by browser within ten minutes.
 const MAX_SIGN_INS: [(&str, i64, Duration); 1] = [("sign-ins", 60, Duration::from_secs(600))];
+/// How many approvals one agent may ask for within ten minutes. More would only tire its user.
+const MAX_APPROVALS: (i64, Duration) = (30, Duration::from_secs(600));
 /// The length of the hour.
 pub const CODES_WINDOW: Duration = Duration::from_secs(60 * 60);
 
@@ -391,6 +393,18 @@ pub fn count_client(call: &Call) -> Result<()> {
 /// Fails with -32003 if the site of the caller has begun too many.
 pub fn count_sign_in(call: &Call) -> Result<()> {
     count_at_site(&MAX_SIGN_INS, call)
+}
+
+/// Counts an approval that an agent asks for.
+///
+/// Fails with -32003 if the agent with this session has asked for too many.
+pub fn count_approval(session_id: Id, call: &Call) -> Result<()> {
+    let (most, within) = MAX_APPROVALS;
+    let key = counter_key(&["approvals", &session_id.to_string()], call)?;
+    if call.ports.store.add(&key, 1, ttl(within))? > most {
+        return Err(AuthError::too_many(within));
+    }
+    Ok(())
 }
 
 fn count_at_site(limits: &[(&str, i64, Duration)], call: &Call) -> Result<()> {

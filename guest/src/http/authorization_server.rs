@@ -17,9 +17,11 @@ use crate::oauth::{registration, token, userinfo};
 use crate::ports::Ports;
 use crate::settings::{ClientRegistration, OAuth, Settings};
 use crate::web::visit::Visit;
-use crate::web::{AGENT_SIGN_IN, APPS, CONSENT, SECOND_FACTOR, SIGN_IN, SIGN_OUT, STYLE, page};
+use crate::web::{
+    AGENT_SIGN_IN, APPROVE, APPS, CONSENT, SECOND_FACTOR, SIGN_IN, SIGN_OUT, STYLE, page,
+};
 use crate::web::{NEW_PASSWORD, RESET_PASSWORD, SIGN_UP, VERIFY_EMAIL};
-use crate::web::{agent_sign_in, apps, authorize, consent, new_password, reset_password};
+use crate::web::{agent_sign_in, approve, apps, authorize, consent, new_password, reset_password};
 use crate::web::{sign_in, sign_out, sign_up, verify_email};
 
 /// The place of the metadata (RFC 8414 section 3), before the path of the issuer. Some
@@ -54,13 +56,14 @@ pub enum Endpoint {
     VerifyEmail,
     Consent,
     AgentSignIn,
+    Approve,
     Apps,
     SignOut,
     Style,
 }
 
 /// The paths below the issuer.
-const LOCAL: [(&str, Endpoint); 15] = [
+const LOCAL: [(&str, Endpoint); 16] = [
     (TOKEN, Endpoint::Token),
     (USERINFO, Endpoint::UserInfo),
     (REGISTER, Endpoint::Register),
@@ -73,6 +76,7 @@ const LOCAL: [(&str, Endpoint); 15] = [
     (VERIFY_EMAIL, Endpoint::VerifyEmail),
     (CONSENT, Endpoint::Consent),
     (AGENT_SIGN_IN, Endpoint::AgentSignIn),
+    (APPROVE, Endpoint::Approve),
     (APPS, Endpoint::Apps),
     (SIGN_OUT, Endpoint::SignOut),
     (STYLE, Endpoint::Style),
@@ -319,6 +323,8 @@ fn visit(
         (Endpoint::Consent, _) => consent::submit(&visit),
         (Endpoint::AgentSignIn, false) => agent_sign_in::show(&visit),
         (Endpoint::AgentSignIn, true) => agent_sign_in::submit(&visit),
+        (Endpoint::Approve, false) => approve::show(&visit),
+        (Endpoint::Approve, true) => approve::submit(&visit),
         (Endpoint::Apps, false) => apps::show(&visit),
         (Endpoint::Apps, true) => apps::submit(&visit),
         (Endpoint::SignOut, false) => sign_out::show(&visit),

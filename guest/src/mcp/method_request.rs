@@ -12,6 +12,10 @@ pub struct MethodRequest<'a> {
     pub era: Era,
     pub method: &'a str,
     pub params: Fields<'a>,
+    /// Whether the client can open pages for its user.
+    pub opens_pages: bool,
+    /// The sign-in that it asks about, for clients that can open pages.
+    pub pending: Option<String>,
     pub call: Call<'a>,
 }
 

@@ -54,6 +54,7 @@ impl Operation for ChangePassword {
     const NAME: &'static str = "change_password";
     const TITLE: &'static str = "Change the password";
     const TOOLSET: Option<Toolset> = Some(Toolset::Account);
+    const TAKES_PASSWORD: bool = true;
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::RecentLogin;
     type Output = ChangedPassword;

@@ -36,6 +36,7 @@ impl Operation for CompleteLogin {
     const NAME: &'static str = "complete_login";
     const TITLE: &'static str = "Complete a login with the second factor";
     const TOOLSET: Option<Toolset> = Some(Toolset::Auth);
+    const TAKES_PASSWORD: bool = true;
     const EFFECT: Effect = Effect::Adds;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Tokens;

@@ -107,7 +107,8 @@ fn settle(request: &Stored<SignInRequest>, call: &ActorCall) -> Result<Race<Sign
     if !browser.is_alive(&account, call.now()) {
         return Err(is_over());
     }
-    let (session, refresh_token) = browser.begin_for_agent(&account, call)?;
+    let (session, refresh_token) =
+        browser.begin_for_agent(&request.value.client_name, &account, call)?;
     let mut batch = Batch::new();
     session.store(&mut batch);
     sign_in_request::change(request, State::Completed, &session, &mut batch, call);

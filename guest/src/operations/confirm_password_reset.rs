@@ -46,6 +46,7 @@ impl Operation for ConfirmPasswordReset {
     const NAME: &'static str = "confirm_password_reset";
     const TITLE: &'static str = "Reset a password with a code";
     const TOOLSET: Option<Toolset> = Some(Toolset::Auth);
+    const TAKES_PASSWORD: bool = true;
     const EFFECT: Effect = Effect::Replaces;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = PasswordReset;

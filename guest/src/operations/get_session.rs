@@ -5,6 +5,7 @@ use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::username::Username;
+use crate::domain::display_text::DisplayText;
 use crate::domain::sessions::session::Session;
 use crate::error::Result;
 use crate::types::id::Id;
@@ -26,6 +27,9 @@ pub struct SessionView {
     pub user_id: Id,
     /// The name of its user.
     pub username: Username,
+    /// The name of the agent that its user signed in for, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_name: Option<DisplayText>,
     /// The time at which the user logged in and the session began.
     pub auth_time: String,
     /// The authentication methods of the login (RFC 8176): `pwd` for a password, `otp`
@@ -62,6 +66,7 @@ impl From<Session> for SessionView {
             session_id: session.session_id,
             user_id: session.user_id,
             username: session.username,
+            agent_name: session.agent_name,
             auth_time: session.auth_time.to_rfc3339(),
             amr: session.amr,
             refreshed_at: session.refreshed_at.to_rfc3339(),

@@ -84,6 +84,7 @@ impl Operation for Login {
     const NAME: &'static str = "login";
     const TITLE: &'static str = "Log in";
     const TOOLSET: Option<Toolset> = Some(Toolset::Auth);
+    const TAKES_PASSWORD: bool = true;
     const EFFECT: Effect = Effect::Adds;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = LoginOutcome;

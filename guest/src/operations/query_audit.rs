@@ -9,6 +9,7 @@ use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::{AUDIT_READ, Permission};
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{self, AuditRecord, Chain};
+use crate::domain::clients::client_id::ClientId;
 use crate::error::{AuthError, FieldError, Result};
 use crate::storage::record;
 use crate::types::id::Id;
@@ -84,6 +85,15 @@ pub struct AuditRecordView {
     pub outcome: String,
     /// The actor: `anonymous`, `operator`, `api-key/…`, or a user id.
     pub actor: String,
+    /// The session of the actor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<Id>,
+    /// The OAuth client that acted for the actor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<ClientId>,
+    /// The approval of the call, if the user had to approve it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval_id: Option<Id>,
     /// The source of the call: the caller's address, or this machine.
     pub source: String,
     /// Further details.
@@ -191,6 +201,9 @@ impl From<AuditRecord> for AuditRecordView {
             operation: record.operation,
             outcome: record.outcome,
             actor: record.actor,
+            session_id: record.session_id,
+            client_id: record.client_id,
+            approval_id: record.approval_id,
             source: record.source,
             details: record.details,
             previous: record.previous,

@@ -54,6 +54,7 @@ impl Operation for Register {
     const NAME: &'static str = "register";
     const TITLE: &'static str = "Register a user";
     const TOOLSET: Option<Toolset> = Some(Toolset::Auth);
+    const TAKES_PASSWORD: bool = true;
     const EFFECT: Effect = Effect::Adds;
     const REQUIRES: Requirement = Requirement::Nothing;
     type Output = Registered;

@@ -3,12 +3,14 @@
 
 mod accounts;
 mod agents;
+mod approvals;
 mod attacks;
 mod authorization;
 mod grants;
 mod metadata_documents;
 mod openid;
 mod pages;
+mod password_tools;
 mod registration;
 mod resource_server;
 mod token;

@@ -8,7 +8,7 @@ use super::form::{Field, Form};
 use super::page::{self, Forms, StartPage};
 use super::visit::Visit;
 use super::{
-    AGENT_SIGN_IN, APPS, RESET_PASSWORD, SECOND_FACTOR, SIGN_IN, SIGN_UP, VERIFY_EMAIL,
+    AGENT_SIGN_IN, APPROVE, APPS, RESET_PASSWORD, SECOND_FACTOR, SIGN_IN, SIGN_UP, VERIFY_EMAIL,
     texts::Texts,
 };
 use crate::domain::accounts::username::Username;
@@ -217,16 +217,16 @@ pub fn end(cookie: &str, visit: &Visit) -> Result<()> {
 }
 
 /// Returns the address that a user wants to go to if it is one of an authorization request,
-/// of a sign-in for an agent, of the connected apps or of the verification of an address here,
-/// and else nothing: a form could lead anywhere otherwise.
+/// of a sign-in for an agent, of an approval, of the connected apps or of the verification of an
+/// address here, and else nothing: a form could lead anywhere otherwise.
 pub fn checked<'a>(return_to: &'a str, visit: &Visit) -> &'a str {
     let path = return_to.strip_prefix(visit.oauth.public_url.path());
     if path.is_some_and(|path| path == APPS || path == VERIFY_EMAIL) {
         return return_to;
     }
     let query = path.and_then(|path| {
-        let of_agent = || path.strip_prefix(AGENT_SIGN_IN);
-        path.strip_prefix(AUTHORIZE).or_else(of_agent)
+        let mut pages = [AUTHORIZE, AGENT_SIGN_IN, APPROVE].into_iter();
+        pages.find_map(|page| path.strip_prefix(page))
     });
     let is_good = query.is_some_and(|query| query.starts_with('?'))
         && return_to

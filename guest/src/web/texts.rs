@@ -99,6 +99,13 @@ pub struct Texts {
     pub agent_allowed: &'static str,
     pub back_to_agent: &'static str,
     pub link_is_over: &'static str,
+    pub approval_asks: &'static str,
+    pub approval_warning: &'static str,
+    pub approval_operation: &'static str,
+    pub approval_shortened: &'static str,
+    pub approval_once: &'static str,
+    pub approval_allowed: &'static str,
+    pub approval_of_another: &'static str,
 }
 
 impl Texts {
@@ -227,6 +234,13 @@ pub static ENGLISH: Texts = Texts {
     back_to_agent: "You can close this window, and go back to the agent.",
     link_is_over: "This link has been used, or is more than ten minutes old. Ask the agent for \
         a new one.",
+    approval_asks: "asks for your approval",
+    approval_warning: "Allow it only if you have just asked the agent for exactly this.",
+    approval_operation: "Operation",
+    approval_shortened: "Not everything is shown here, because it is too long.",
+    approval_once: "The agent can do it once, within ten minutes.",
+    approval_allowed: "You have approved it",
+    approval_of_another: "This link is for another account. Nothing has happened.",
 };
 
 /// German.
@@ -355,4 +369,11 @@ pub static GERMAN: Texts = Texts {
     back_to_agent: "Sie können dieses Fenster schließen und zum Agenten zurückkehren.",
     link_is_over: "Dieser Link wurde schon benutzt oder ist älter als zehn Minuten. Bitten Sie \
         den Agenten um einen neuen.",
+    approval_asks: "bittet um Ihre Zustimmung",
+    approval_warning: "Stimmen Sie nur zu, wenn Sie den Agenten gerade um genau das gebeten haben.",
+    approval_operation: "Vorgang",
+    approval_shortened: "Hier ist nicht alles zu sehen, weil es zu lang ist.",
+    approval_once: "Der Agent kann das einmal tun, innerhalb von zehn Minuten.",
+    approval_allowed: "Sie haben zugestimmt",
+    approval_of_another: "Dieser Link gehört zu einem anderen Konto. Es ist nichts geschehen.",
 };

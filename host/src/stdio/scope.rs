@@ -19,6 +19,7 @@ pub(super) struct Scope {
 #[derive(Default)]
 struct Inner {
     protocol_version: Option<String>,
+    session_id: Option<String>,
     log_level: Option<LogLevel>,
     running: HashMap<String, CancellationToken>,
 }
@@ -62,6 +63,15 @@ impl Scope {
 
     pub(super) fn set_protocol_version(&self, version: String) {
         self.lock().protocol_version = Some(version);
+    }
+
+    /// Returns the session that `initialize` began, if it did.
+    pub(super) fn session_id(&self) -> Option<String> {
+        self.lock().session_id.clone()
+    }
+
+    pub(super) fn set_session_id(&self, session_id: Option<String>) {
+        self.lock().session_id = session_id;
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

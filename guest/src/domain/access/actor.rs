@@ -39,6 +39,16 @@ pub enum Requirement {
 }
 
 impl Requirement {
+    /// Returns the permission that it names, which some callers need not have.
+    pub fn permission(self) -> Option<&'static str> {
+        match self {
+            Requirement::Permission(name)
+            | Requirement::SessionOr(name)
+            | Requirement::RecentLoginOr(name) => Some(name),
+            Requirement::Nothing | Requirement::Session | Requirement::RecentLogin => None,
+        }
+    }
+
     /// Reports whether a session has to be recent.
     pub fn is_of_a_fresh_session(self) -> bool {
         matches!(
@@ -126,7 +136,7 @@ impl From<Bearer> for Actor {
 /// Fails with -32001 unless the session began recently, with its owner present.
 pub(crate) fn require_fresh(session: &Session, env: &Env) -> Result<()> {
     let age = env.now().since(session.auth_time);
-    if age <= env.settings.fresh_session && !session.is_of_agent {
+    if age <= env.settings.fresh_session && session.agent_name.is_none() {
         return Ok(());
     }
     Err(AuthError::new(

@@ -17,6 +17,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use super::actor::{self, Actor, Requirement};
+use super::agent::Agent;
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{Grant, Permission};
 use crate::domain::accounts::role::{self, Granted, RoleName};
@@ -41,6 +42,8 @@ use crate::types::id::Id;
 pub struct Authority {
     requirement: Requirement,
     actor: Actor,
+    /// The agent that the actor is, unless it acts for itself.
+    agent: Option<Agent>,
     power: Power,
     /// Store keys that must be absent when a batch is committed.
     absent: RefCell<BTreeSet<String>>,
@@ -71,6 +74,7 @@ impl Authority {
         Authority {
             requirement,
             actor,
+            agent: None,
             power,
             absent: RefCell::default(),
         }
@@ -86,6 +90,7 @@ impl Authority {
         ];
         Authority {
             requirement,
+            agent: Agent::of_session(&session),
             actor: Actor::User(Box::new(session)),
             power: Power::of(account.roles, None),
             absent: RefCell::new(absent.into()),
@@ -108,6 +113,7 @@ impl Authority {
         Authority {
             requirement,
             power: Power::of(live.account.value.roles, Some(scopes)),
+            agent: Agent::of_session(&live.session.value),
             actor: Actor::Bearer(Box::new(live.claims)),
             absent: RefCell::new(absent.into()),
         }
@@ -119,6 +125,7 @@ impl Authority {
             requirement,
             power: Power::of(account.roles, Some(key.scopes.clone())),
             actor: Actor::ApiKey(Box::new(key)),
+            agent: None,
             absent: RefCell::new(absent.into()),
         }
     }
@@ -220,6 +227,10 @@ impl Standing for Authority {
         self.actor.id()
     }
 
+    fn agent(&self) -> Option<&Agent> {
+        self.agent.as_ref()
+    }
+
     fn renew(&self, call: &Call) -> Result<Rc<dyn Standing>> {
         Ok(again(self.requirement, call)?.authority)
     }
@@ -246,6 +257,17 @@ impl<'a> ActorCall<'a> {
     /// Returns the actor.
     pub fn actor(&self) -> &Actor {
         self.authority.actor()
+    }
+
+    /// Returns the agent that the actor is, unless it acts for itself.
+    pub fn agent(&self) -> Option<&Agent> {
+        self.authority.agent.as_ref()
+    }
+
+    /// Returns the same call with the approval that it has been given.
+    pub fn approved(mut self, approval_id: Id) -> ActorCall<'a> {
+        self.call.approval_id = Some(approval_id);
+        self
     }
 
     /// Reports whether the authority of both calls comes from the same verification.

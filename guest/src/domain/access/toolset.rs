@@ -111,6 +111,8 @@ pub struct Offer {
     pub toolsets: Toolsets,
     /// Whether only operations that change nothing are offered.
     pub read_only: bool,
+    /// Whether operations that take a password are left out.
+    pub without_passwords: bool,
     /// Whether lists also leave out what the caller lacks the permission for.
     pub lists_by_permission: bool,
 }
@@ -122,6 +124,8 @@ pub enum Withheld {
     Toolset(Toolset),
     /// It changes something, and only reading is offered.
     ReadOnly,
+    /// It takes a password, and users sign in on a page.
+    Password,
 }
 
 impl Offer {
@@ -129,6 +133,7 @@ impl Offer {
     pub const EVERYTHING: Offer = Offer {
         toolsets: Toolsets::ALL,
         read_only: false,
+        without_passwords: false,
         lists_by_permission: false,
     };
 
@@ -160,6 +165,7 @@ impl Withheld {
                 format!("the toolset {} is not switched on", toolset.name())
             }
             Withheld::ReadOnly => "this connection is read-only".to_owned(),
+            Withheld::Password => "users type passwords on a page only".to_owned(),
         }
     }
 
@@ -174,6 +180,7 @@ impl Withheld {
             Withheld::ReadOnly => "if the change is wanted, ask the operator for a connection \
                 without mcp.read_only (--read-only, /mcp/readonly, X-MCP-Readonly)"
                 .to_owned(),
+            Withheld::Password => "use begin_sign_in".to_owned(),
         }
     }
 }

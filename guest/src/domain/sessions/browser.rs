@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::refresh_token::RefreshToken;
 use super::session::{self, Session};
+use crate::domain::access::agent::Agent;
 use crate::domain::audit::Event;
 use crate::domain::call::Call;
 use crate::error::Result;
@@ -36,7 +37,8 @@ pub fn session(cookie: &str, call: &Call) -> Result<Option<Session>> {
         return Ok(None);
     };
     let session = &found.value;
-    if session.delegation.is_some() || !session.is_alive(&account.value, call.now()) {
+    let is_of_owner = Agent::of_session(session).is_none();
+    if !is_of_owner || !session.is_alive(&account.value, call.now()) {
         return Ok(None);
     }
     if !session.is_current(&token, ports)? {

@@ -15,6 +15,7 @@ use crate::domain::call::Call;
 use crate::domain::credentials::api_key::{self, EndApiKeys, EndedSessions};
 use crate::domain::delegations::authorization_code::AuthorizationCode;
 use crate::domain::delegations::delegation::Delegation;
+use crate::domain::display_text::DisplayText;
 use crate::domain::env::Env;
 use crate::error::{AuthError, Cause, ErrorKind, FieldError, Result};
 use crate::ports::{Expect, Ports};
@@ -57,9 +58,10 @@ pub struct Session {
     /// The refresh tokens before it that are still answered.
     #[serde(default, skip_serializing_if = "Rotations::is_empty")]
     pub rotations: Rotations,
-    /// Whether an agent uses the session. Such a session never counts as a recent login.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_of_agent: bool,
+    /// The name of the agent that the user signed in for, if the session is that of one. Such
+    /// a session never counts as a recent login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_name: Option<DisplayText>,
     /// What the user lets a client do, if the session is not the user's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delegation: Option<Delegation>,
@@ -118,7 +120,7 @@ impl Session {
             generation: 0,
             refresh_token: refresh_token.hash(&env.ports)?,
             rotations: Rotations::default(),
-            is_of_agent: false,
+            agent_name: None,
             delegation: None,
         };
         Ok((session, refresh_token))
@@ -141,14 +143,19 @@ impl Session {
         Ok((session, refresh_token))
     }
 
-    /// Begins a session of the account of this one, for an agent. When and how the user
-    /// authenticated stays as it was.
-    pub fn begin_for_agent(&self, account: &Account, env: &Env) -> Result<(Session, RefreshToken)> {
+    /// Begins a session of the account of this one, for the agent with this name. When and how
+    /// the user authenticated stays as it was.
+    pub fn begin_for_agent(
+        &self,
+        agent_name: &DisplayText,
+        account: &Account,
+        env: &Env,
+    ) -> Result<(Session, RefreshToken)> {
         let (session, refresh_token) = Session::begin(account, AuthMethod::Password, env)?;
         let session = Session {
             auth_time: self.auth_time,
             amr: self.amr.clone(),
-            is_of_agent: true,
+            agent_name: Some(agent_name.clone()),
             ..session
         };
         Ok((session, refresh_token))

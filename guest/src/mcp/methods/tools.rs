@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use crate::dispatch::input;
 use crate::dispatch::offered::{self, Offered};
 use crate::dispatch::schemas;
+use crate::error::AuthError;
 use crate::json::{JsonText, Node, ObjectWriter, WriteJson};
-use crate::mcp::elicitation;
+use crate::mcp::elicitation::{self, Ask};
 use crate::mcp::error::{Failure, RpcError};
 use crate::mcp::method_request::MethodRequest;
 use crate::mcp::output::MethodOutput;
@@ -100,19 +101,35 @@ pub fn call(mut request: MethodRequest) -> Result<MethodOutput, Failure> {
         Err(missing) => return Err(unknown(name, missing, offer).into()),
     };
     let arguments = Node::Object(request.take_object("arguments")?);
-    let resumed = elicitation::resume(&request, operation);
-    let is_new = resumed.is_none();
-    match resumed.unwrap_or_else(|| (operation.invoke)(arguments, &request.call)) {
-        Ok(output) => {
-            let question = elicitation::ask(&request, operation, &output).filter(|_| is_new);
-            Ok(match question {
-                Some(question) => MethodOutput::Result(question),
-                None => MethodOutput::Tool(ToolResult {
-                    structured: output,
-                    is_error: false,
-                }),
-            })
-        }
+    if let Some(resumed) = elicitation::resume(&request, operation) {
+        return finish(resumed, &request);
+    }
+    if request.opens_pages {
+        let sign_in_id = arguments.get("sign_in_id").and_then(Node::as_str);
+        request.pending = sign_in_id.map(str::to_owned);
+    }
+    let result = (operation.invoke)(arguments, &request.call);
+    let ask = match &result {
+        Ok(output) => elicitation::instead_of_output(&request, operation, output),
+        Err(error) => elicitation::instead_of_error(&request, error),
+    };
+    match ask {
+        Some(Ask::Question(question)) => Ok(MethodOutput::Result(question)),
+        Some(Ask::Required(error)) => Err(error.into()),
+        None => finish(result, &request),
+    }
+}
+
+/// Returns the outcome of an operation as the result of its tool, or as an error.
+fn finish(
+    result: Result<JsonText, AuthError>,
+    request: &MethodRequest,
+) -> Result<MethodOutput, Failure> {
+    match result {
+        Ok(output) => Ok(MethodOutput::Tool(ToolResult {
+            structured: output,
+            is_error: false,
+        })),
         Err(error) => {
             if let Some(challenge) = step_up::challenge(&error, &request.call)? {
                 return Err(Failure::InsufficientScope(error, challenge));

@@ -349,7 +349,7 @@ fn a_client_that_can_open_pages_opens_this_one_for_its_user() {
     }
     let result = call_tool(&scene, urls(), json!({}));
     assert_eq!(result["resultType"], "input_required");
-    let question = &result["inputRequests"]["sign_in"];
+    let question = &result["inputRequests"]["page"];
     assert_eq!(question["method"], "elicitation/create");
     assert_eq!(question["params"]["mode"], "url");
     let url = text(&question["params"]["url"]);
@@ -359,7 +359,7 @@ fn a_client_that_can_open_pages_opens_this_one_for_its_user() {
     let (_, code) = message.rsplit_once(' ').unwrap();
     assert!(page.body.contains(code), "{}", page.body);
     let retry = |action: &str, state: &Value| {
-        let response = json!({"sign_in": {"action": action}});
+        let response = json!({"page": {"action": action}});
         let more = json!({"inputResponses": response, "requestState": state});
         call_tool(&scene, urls(), more)
     };

@@ -63,6 +63,10 @@ use self::security::AuthenticationType;
 use self::sources::Layers;
 use crate::failure::Failure;
 
+/// The lists that are not empty unless that is set: to have nothing is a choice there, or a
+/// mistake.
+const WITH_DEFAULT: [&str; 2] = ["mcp.toolsets", "oauth.approvals"];
+
 /// The configuration of the program. An environment variable overrides the file, and an
 /// option overrides both.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -156,8 +160,11 @@ impl Config {
             .filter_map(|setting| keys().of_variable(setting.name))
             .filter(|key| self.origins.contains_key(&key.path))
             .map(|key| (key, value_at(&values, &key.path)))
-            // An empty list counts as not set.
-            .filter(|(_, value)| value.as_array().is_none_or(|names| !names.is_empty()))
+            // An empty list counts as not set, unless that would mean more than nothing.
+            .filter(|(key, value)| {
+                WITH_DEFAULT.contains(&key.path.as_str())
+                    || value.as_array().is_none_or(|names| !names.is_empty())
+            })
             .map(|(key, value)| (key.env.clone(), setting_text(value)))
             .chain(sign_in)
             .collect()

@@ -13,6 +13,8 @@ pub(crate) struct Mcp {
     pub(crate) toolsets: Vec<String>,
     /// Whether clients get only tools that change nothing.
     pub(crate) read_only: bool,
+    /// Whether clients get tools that take a password, which then passes through a model.
+    pub(crate) password_tools: PasswordTools,
     /// How a failed operation is reported to clients of versions before 2026-07-28.
     pub(crate) tool_errors: ToolErrors,
     /// Whether the list of tools has the schemas of their outputs, which make it half as long
@@ -25,10 +27,25 @@ impl Default for Mcp {
         Self {
             toolsets: ["auth", "account", "tokens"].map(str::to_owned).to_vec(),
             read_only: false,
+            password_tools: PasswordTools::default(),
             tool_errors: ToolErrors::default(),
             output_schemas: false,
         }
     }
+}
+
+/// Whether clients get tools that take a password.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PasswordTools {
+    /// All clients but those that can open the sign-in page for their user, if
+    /// `oauth.enabled`.
+    #[default]
+    Auto,
+    /// All clients.
+    On,
+    /// No client.
+    Off,
 }
 
 /// How a failed operation is reported to clients of versions before 2026-07-28.

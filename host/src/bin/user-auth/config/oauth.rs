@@ -33,6 +33,9 @@ pub(crate) struct OAuth {
     /// Whether clients may identify themselves by the URL of a metadata document, which the
     /// server then fetches.
     pub(crate) client_id_metadata_documents: ClientDocuments,
+    /// The operations that an agent can only run once its user has approved the very call on a
+    /// page. The name of a permission stands for all operations that require it.
+    pub(crate) approvals: Vec<String>,
 }
 
 /// Whether clients may identify themselves by the URL of a metadata document.
@@ -94,6 +97,14 @@ impl Default for OAuth {
             accent_color: None,
             logo: None,
             client_id_metadata_documents: ClientDocuments::default(),
+            approvals: [
+                "delete_user",
+                "import_users",
+                "rotate_signing_key",
+                "assign_role",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         }
     }
 }

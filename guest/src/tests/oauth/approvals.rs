@@ -1,0 +1,557 @@
+//! Calls of agents that their user has to approve one by one.
+
+use serde_json::{Value, json};
+
+use super::{Browser, ISSUER, PASSWORD, Page, Scene, guarded, operator, text};
+use crate::settings::Approvals;
+
+const MCP: &str = "https://auth.example/mcp";
+const SCOPES: [&str; 3] = [
+    "user-auth:users:read",
+    "user-auth:users:write",
+    "user-auth:roles:write",
+];
+
+/// A scene whose user is an administrator, an agent with wide scopes, and somebody to delete.
+struct Desk {
+    scene: Scene,
+    token: String,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        let scene = guarded();
+        let bob = json!({"username": "bob", "password": PASSWORD});
+        operator(&scene.world, "register", bob);
+        let token = token(&scene);
+        Desk { scene, token }
+    }
+
+    fn with_approvals(list: &str) -> Desk {
+        let mut desk = Desk::new();
+        let oauth = desk.scene.world.settings.oauth.as_mut().unwrap();
+        oauth.approvals = Approvals::parse(list).unwrap();
+        desk
+    }
+
+    /// Calls a tool as the agent, and returns the structured content of the result.
+    fn call(&self, operation: &str, arguments: Value) -> Value {
+        self.call_as(&self.token, operation, arguments)
+    }
+
+    fn call_as(&self, token: &str, operation: &str, arguments: Value) -> Value {
+        let answer = self.message(token, operation, arguments, &[], json!({}));
+        answer["result"]["structuredContent"].clone()
+    }
+
+    /// Sends a call with more header fields and parameters, and returns the answer.
+    fn message(
+        &self,
+        token: &str,
+        operation: &str,
+        arguments: Value,
+        headers: &[(&str, &str)],
+        more: Value,
+    ) -> Value {
+        let name = format!("user-auth_{operation}");
+        let mut params = json!({"name": name, "arguments": arguments});
+        let more = more.as_object().unwrap().clone();
+        params.as_object_mut().unwrap().extend(more);
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let bearer = format!("Bearer {token}");
+        let mut fields = vec![
+            ("content-type", "application/json"),
+            ("authorization", bearer.as_str()),
+            ("mcp-method", "tools/call"),
+            ("mcp-name", name.as_str()),
+        ];
+        fields.extend(headers);
+        if !headers
+            .iter()
+            .any(|(name, _)| *name == "mcp-protocol-version")
+        {
+            fields.push(("mcp-protocol-version", "2025-11-25"));
+        }
+        let response = self
+            .scene
+            .send("POST", "/mcp", &fields, &message.to_string());
+        serde_json::from_slice(&response.body.unwrap()).unwrap()
+    }
+
+    fn has_bob(&self) -> bool {
+        let input = json!({"username": "bob"});
+        let principal = crate::domain::caller::Principal::Operator;
+        self.scene
+            .world
+            .run_as(principal, "get_user", input)
+            .is_ok()
+    }
+}
+
+/// Returns a new access token of the agent, for this service itself.
+fn token(scene: &Scene) -> String {
+    let browser = Browser::signed_in(scene);
+    let query = scene.query(&[("resource", MCP), ("scope", &SCOPES.join(" "))]);
+    let page = browser.get(&format!("/authorize?{query}"));
+    let page = browser.decide(&page, "allow", &SCOPES);
+    let code = page.answer().first("code").unwrap().to_owned();
+    let (_, tokens) = scene.exchange(&code, &[("resource", MCP)]);
+    assert_eq!(tokens["scope"], SCOPES.join(" "));
+    text(&tokens["access_token"])
+}
+
+fn delete_bob() -> Value {
+    json!({"username": "bob"})
+}
+
+/// Returns the address of the page that an answer asks to open.
+fn target(answer: &Value) -> String {
+    let error = &answer["error"];
+    assert_eq!(error["code"], -32002, "{answer}");
+    let details = &error["data"]["details"];
+    assert_eq!(details["next"]["tool"], "user-auth_delete_user");
+    let uri = text(&details["approval_uri"]);
+    uri.strip_prefix(ISSUER).unwrap().to_owned()
+}
+
+impl Browser<'_> {
+    fn answer_approval(&self, page: &Page, decision: &str) -> Page {
+        let fields = [
+            ("form_token", &*page.field("form_token")),
+            ("id", &page.field("id")),
+            ("decision", decision),
+        ];
+        self.post("/approve", &fields)
+    }
+
+    fn approve(&self, target: &str) {
+        let page = self.get(target);
+        assert_eq!(page.status, 200, "{}", page.body);
+        let page = self.answer_approval(&page, "allow");
+        assert!(page.body.contains("You have approved it"), "{}", page.body);
+    }
+}
+
+fn trail(desk: &Desk, username: &str) -> Vec<Value> {
+    let input = json!({"username": username});
+    let page = operator(&desk.scene.world, "query_audit", input);
+    page["records"].as_array().unwrap().clone()
+}
+
+#[test]
+fn an_agent_does_once_what_its_user_has_approved() {
+    let desk = Desk::new();
+    let bob = operator(&desk.scene.world, "get_user", delete_bob());
+    let asked = desk.call("delete_user", delete_bob());
+    let target = target(&asked);
+    assert!(desk.has_bob());
+    // The same call asks for the same.
+    assert_eq!(
+        self::target(&desk.call("delete_user", delete_bob())),
+        target
+    );
+
+    let browser = Browser::signed_in(&desk.scene);
+    let page = browser.get(&target);
+    for shown in [
+        "Desk &#60;b&#62;",
+        "delete_user",
+        "username",
+        "bob",
+        "alice",
+    ] {
+        assert!(page.body.contains(shown), "{shown}: {}", page.body);
+    }
+    browser.approve(&target);
+    assert!(desk.has_bob(), "only the agent acts");
+    let deleted = desk.call("delete_user", delete_bob());
+    assert_eq!(deleted["user_id"], bob["user_id"], "{deleted}");
+    assert!(!desk.has_bob());
+
+    // Everybody can see later who did what, and with whose approval.
+    let approval_id = target.split_once("id=").unwrap().1;
+    let records = trail(&desk, "alice");
+    let approved = records.iter().find(|it| it["operation"] == "approve_call");
+    let approved = approved.unwrap();
+    assert_eq!(approved["outcome"], "success");
+    assert_eq!(approved["details"]["approval_id"], approval_id);
+    assert_eq!(approved["details"]["operation"], "delete_user");
+    let input = json!({"user_id": bob["user_id"], "operation": "delete_user"});
+    let page = operator(&desk.scene.world, "query_audit", input);
+    let record = &page["records"][0];
+    assert_eq!(record["approval_id"], approval_id);
+    assert_eq!(record["client_id"], json!(desk.scene.client_id));
+    assert_eq!(
+        record["session_id"],
+        approved["details"]["agent_session_id"]
+    );
+    assert_eq!(record["actor"], approved["user_id"]);
+    let verified = operator(
+        &desk.scene.world,
+        "verify_audit_chain",
+        json!({"user_id": bob["user_id"]}),
+    );
+    assert_eq!(verified["intact"], true, "{verified}");
+}
+
+#[test]
+fn an_approval_is_good_for_one_call_with_the_same_arguments_of_the_same_agent() {
+    let desk = Desk::with_approvals("disable_user");
+    let disable = |username: &str| json!({"username": username});
+    let ask = |desk: &Desk, arguments: Value| {
+        let answer = desk.call("disable_user", arguments);
+        let uri = &answer["error"]["data"]["details"]["approval_uri"];
+        text(uri).strip_prefix(ISSUER).unwrap().to_owned()
+    };
+    let browser = Browser::signed_in(&desk.scene);
+    let target = ask(&desk, disable("bob"));
+    browser.approve(&target);
+    // Changed arguments.
+    let carol = json!({"username": "carol", "password": PASSWORD});
+    operator(&desk.scene.world, "register", carol);
+    let other = ask(&desk, disable("carol"));
+    assert_ne!(other, target);
+    let padded = ask(&desk, json!({"username": "bob", "user_id": null}));
+    assert_ne!(padded, target);
+    // Another agent of the same user.
+    let another = token(&desk.scene);
+    let answer = desk.call_as(&another, "disable_user", disable("bob"));
+    assert_eq!(answer["error"]["code"], -32002);
+    // The call itself, once.
+    let done = desk.call("disable_user", disable("bob"));
+    assert!(done.get("error").is_none(), "{done}");
+    // A replay of the approved call, and of the link.
+    assert_eq!(ask(&desk, disable("bob")), target);
+    let again = browser.get(&target);
+    assert_eq!(again.status, 200, "it is asked for again, not approved");
+}
+
+#[test]
+fn of_two_calls_at_once_one_is_approved() {
+    let desk = Desk::new();
+    let target = target(&desk.call("delete_user", delete_bob()));
+    let key = format!("approval/{}", target.split_once("id=").unwrap().1);
+    let entries = desk.scene.world.entries();
+    let (_, waiting) = entries.iter().find(|(known, _)| *known == key).unwrap();
+    Browser::signed_in(&desk.scene).approve(&target);
+    // The other call has used the approval, and a third one has asked for the next.
+    let overtaken = vec![(key, waiting.clone())];
+    desk.scene.world.overtaken_by.replace(overtaken);
+    let answer = desk.call("delete_user", delete_bob());
+    assert_eq!(answer["error"]["code"], -32002, "{answer}");
+    assert!(desk.has_bob());
+}
+
+#[test]
+fn an_approval_ends_after_ten_minutes() {
+    let desk = Desk::new();
+    let browser = Browser::signed_in(&desk.scene);
+    let late = target(&desk.call("delete_user", delete_bob()));
+    let page = browser.get(&late);
+    desk.scene.world.pass(600);
+    let over = browser.answer_approval(&page, "allow");
+    assert_eq!(over.status, 400);
+    assert!(
+        over.body.contains("This link has been used"),
+        "{}",
+        over.body
+    );
+    assert_eq!(browser.get(&late).status, 400);
+
+    let desk = Desk::new();
+    let browser = Browser::signed_in(&desk.scene);
+    browser.approve(&target(&desk.call("delete_user", delete_bob())));
+    desk.scene.world.pass(600);
+    let answer = desk.call("delete_user", delete_bob());
+    assert_eq!(answer["error"]["code"], -32002, "{answer}");
+    assert!(desk.has_bob());
+}
+
+#[test]
+fn what_the_user_refuses_is_not_asked_for_again_at_once() {
+    let desk = Desk::new();
+    let browser = Browser::signed_in(&desk.scene);
+    let page = browser.get(&target(&desk.call("delete_user", delete_bob())));
+    let denied = browser.answer_approval(&page, "deny");
+    assert!(
+        denied.body.contains("Access was not allowed"),
+        "{}",
+        denied.body
+    );
+    let answer = desk.call("delete_user", delete_bob());
+    assert_eq!(answer["error"]["code"], -32002);
+    assert_eq!(answer["error"]["message"], "The user has refused this call");
+    assert!(desk.has_bob());
+    let records = trail(&desk, "alice");
+    let refused = records.iter().find(|it| it["operation"] == "approve_call");
+    assert_eq!(refused.unwrap()["outcome"], "access_denied");
+    assert_eq!(browser.answer_approval(&page, "allow").status, 400);
+}
+
+#[test]
+fn only_the_user_of_the_agent_decides_and_only_after_a_recent_login() {
+    let desk = Desk::new();
+    let target = target(&desk.call("delete_user", delete_bob()));
+    let to_sign_in = |page: &Page| {
+        assert_eq!(page.status, 303, "{}", page.body);
+        let location = page.header("location");
+        assert!(
+            location.starts_with("/sign-in?return_to=%2Fapprove%3Fid%3D"),
+            "{location}"
+        );
+    };
+    // Nobody.
+    to_sign_in(&Browser::new(&desk.scene).get(&target));
+    // Another user.
+    let other = Browser::new(&desk.scene);
+    let page = other.get("/sign-in");
+    other.sign_in(&page, "bob", PASSWORD);
+    let page = other.get(&target);
+    assert_eq!(page.status, 403);
+    assert!(page.body.contains("for another account"), "{}", page.body);
+    let page = other.get("/sign-in");
+    let fields = [
+        ("form_token", &*page.field("form_token")),
+        ("id", target.split_once("id=").unwrap().1),
+        ("decision", "allow"),
+    ];
+    assert_eq!(other.post("/approve", &fields).status, 403);
+    // The user, with a session that is no longer fresh.
+    let browser = Browser::signed_in(&desk.scene);
+    let page = browser.get(&target);
+    desk.scene.world.pass(301);
+    to_sign_in(&browser.answer_approval(&page, "allow"));
+    to_sign_in(&browser.get(&target));
+    // A form of another page.
+    let browser = Browser::signed_in(&desk.scene);
+    let page = browser.get(&target);
+    let fields = [("id", &*page.field("id")), ("decision", "allow")];
+    assert_eq!(browser.post("/approve", &fields).status, 403);
+    assert_eq!(
+        self::target(&desk.call("delete_user", delete_bob())),
+        target
+    );
+    browser.approve(&target);
+}
+
+/// Its refresh token in the cookie of a browser would make the agent its own user.
+#[test]
+fn an_agent_cannot_open_pages_with_its_tokens() {
+    let scene = Scene::new();
+    let input = json!({"deliver": "tokens"});
+    let begun = operator(&scene.world, "begin_sign_in", input);
+    let target = text(&begun["verification_uri"]);
+    let target = target.strip_prefix(ISSUER).unwrap();
+    let browser = Browser::signed_in(&scene);
+    let page = browser.get(target);
+    let fields = [
+        ("form_token", &*page.field("form_token")),
+        ("id", &page.field("id")),
+        ("decision", "allow"),
+    ];
+    browser.post("/agent-sign-in", &fields);
+    let input = json!({"sign_in_id": begun["sign_in_id"]});
+    let complete = operator(&scene.world, "complete_sign_in", input);
+    let cookie = text(&complete["tokens"]["refresh_token"]);
+    let agent = Browser::new(&scene);
+    agent
+        .cookies
+        .borrow_mut()
+        .insert("__Host-user-auth-session".to_owned(), cookie);
+    let names = browser.cookies.borrow();
+    assert!(
+        names.contains_key("__Host-user-auth-session"),
+        "{:?}",
+        names.keys()
+    );
+    let page = agent.get("/apps");
+    assert!(page.body.contains("name=\"password\""), "{}", page.body);
+}
+
+#[test]
+fn an_agent_without_the_permission_is_refused_without_asking() {
+    let desk = Desk::new();
+    let role = json!({"username": "alice", "role": "admin"});
+    operator(&desk.scene.world, "revoke_role", role);
+    let answer = desk.call("delete_user", delete_bob());
+    assert_eq!(answer["error"]["code"], -32002);
+    assert_eq!(answer["error"]["data"]["details"].get("approval_uri"), None);
+    let malformed = desk.call("delete_user", json!({"username": 7}));
+    assert_eq!(malformed["error"]["code"], -32000);
+}
+
+#[test]
+fn every_door_asks() {
+    let desk = Desk::new();
+    let inner = json!({"data": {"operation": "delete_user", "username": "bob"}});
+    let uri = |answer: &Value| answer["error"]["data"]["details"]["approval_uri"].clone();
+    let by_tool = uri(&desk.call("delete_user", delete_bob()));
+    assert!(by_tool.is_string());
+    assert_eq!(uri(&desk.call("execute_primary_operation", inner)), by_tool);
+    let bearer = format!("Bearer {}", desk.token);
+    let headers = [
+        ("content-type", "application/json"),
+        ("authorization", bearer.as_str()),
+    ];
+    let body = delete_bob().to_string();
+    let response = desk.scene.send("POST", "/api/delete_user", &headers, &body);
+    assert_eq!(response.status, 403);
+    let body: Value = serde_json::from_slice(&response.body.unwrap()).unwrap();
+    assert_eq!(uri(&body), by_tool, "{body}");
+    assert!(desk.has_bob());
+}
+
+#[test]
+fn users_and_keys_are_not_asked() {
+    let desk = Desk::new();
+    let credentials = json!({"username": "alice", "password": PASSWORD});
+    let login = desk.scene.world.run("login", credentials).unwrap();
+    let mut input = delete_bob();
+    input["access_token"] = login["access_token"].clone();
+    assert!(desk.scene.world.run("delete_user", input).is_ok());
+}
+
+#[test]
+fn a_permission_stands_for_its_operations_and_none_for_nothing() {
+    let desk = Desk::with_approvals("user-auth:users:write");
+    let input = || json!({"username": "bob"});
+    assert_eq!(desk.call("disable_user", input())["error"]["code"], -32002);
+    assert!(desk.call("get_user", input()).get("error").is_none());
+    let desk = Desk::with_approvals("none");
+    assert!(desk.call("delete_user", input()).get("error").is_none());
+    for wrong in ["delete_users", "user-auth:users:", ",", "none,delete_user"] {
+        assert_eq!(Approvals::parse(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
+fn secrets_are_not_shown_and_long_arguments_are_marked() {
+    let desk = Desk::new();
+    let hash = "$2b$04$abcdefghijklmnopqrstuuT3Sk3nxm7zGO9HawtOFdMehp4wZKzES";
+    let users: Vec<Value> = (0..100)
+        .map(|number| json!({"username": format!("user{number:060}"), "password_hash": hash}))
+        .collect();
+    let answer = desk.call("import_users", json!({"users": users}));
+    let uri = text(&answer["error"]["data"]["details"]["approval_uri"]);
+    let browser = Browser::signed_in(&desk.scene);
+    let page = browser.get(uri.strip_prefix(ISSUER).unwrap());
+    assert!(
+        page.body.contains("user000") && page.body.contains("[secret]"),
+        "{}",
+        page.body
+    );
+    assert!(
+        page.body.contains("Not everything is shown"),
+        "{}",
+        page.body
+    );
+    assert!(!page.body.contains("$2b$"), "{}", page.body);
+}
+
+#[test]
+fn one_agent_asks_for_few_approvals() {
+    let desk = Desk::new();
+    let ask = |number: u32| {
+        let user_id = format!("{number:032x}");
+        desk.call("delete_user", json!({"user_id": user_id}))["error"]["code"].clone()
+    };
+    for number in 0..30 {
+        assert_eq!(ask(number), -32002);
+    }
+    assert_eq!(ask(30), -32003);
+    assert_eq!(ask(0), -32002, "what is asked already is not asked again");
+}
+
+#[test]
+fn a_client_that_can_open_pages_opens_the_one_for_the_approval() {
+    let desk = Desk::new();
+    let browser = Browser::signed_in(&desk.scene);
+    // 2026-07-28
+    let meta = json!({"_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "Test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"url": {}}},
+    }});
+    let modern = |more: Value| {
+        let mut params = meta.clone();
+        let more = more.as_object().unwrap().clone();
+        params.as_object_mut().unwrap().extend(more);
+        let version = [("mcp-protocol-version", "2026-07-28")];
+        let answer = desk.message(&desk.token, "delete_user", delete_bob(), &version, params);
+        answer["result"].clone()
+    };
+    let asked = modern(json!({}));
+    assert_eq!(asked["resultType"], "input_required", "{asked}");
+    let question = &asked["inputRequests"]["page"]["params"];
+    let target = text(&question["url"])
+        .strip_prefix(ISSUER)
+        .unwrap()
+        .to_owned();
+    let retry = |action: &str| modern(json!({"inputResponses": {"page": {"action": action}}}));
+    assert_eq!(retry("decline")["isError"], true);
+    // The page is open, and the user has not decided: another question would open another.
+    let waiting = retry("accept");
+    assert_eq!(waiting["isError"], true, "{waiting}");
+    browser.approve(&target);
+    let done = retry("accept");
+    assert_eq!(done["isError"], false, "{done}");
+
+    // 2025-11-25
+    operator(
+        &desk.scene.world,
+        "register",
+        json!({"username": "bob", "password": PASSWORD}),
+    );
+    let session = session(&desk, json!({"elicitation": {"form": {}, "url": {}}})).unwrap();
+    let legacy = || {
+        let session = [("mcp-session-id", session.as_str())];
+        desk.message(
+            &desk.token,
+            "delete_user",
+            delete_bob(),
+            &session,
+            json!({}),
+        )
+    };
+    let asked = legacy();
+    assert_eq!(asked["error"]["code"], -32042, "{asked}");
+    let page = &asked["error"]["data"]["elicitations"][0];
+    assert_eq!(page["mode"], "url");
+    let target = text(&page["url"]).strip_prefix(ISSUER).unwrap().to_owned();
+    assert!(target.ends_with(&text(&page["elicitationId"])));
+    browser.approve(&target);
+    assert_eq!(legacy()["result"]["isError"], false);
+}
+
+/// Begins a session with these capabilities, and returns its id.
+fn session(desk: &Desk, capabilities: Value) -> Option<String> {
+    let params = json!({
+        "protocolVersion": "2025-11-25",
+        "capabilities": capabilities,
+        "clientInfo": {"name": "Test", "version": "1"},
+    });
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
+    let bearer = format!("Bearer {}", desk.token);
+    let headers = [
+        ("content-type", "application/json"),
+        ("authorization", bearer.as_str()),
+    ];
+    let response = desk
+        .scene
+        .send("POST", "/mcp", &headers, &message.to_string());
+    let mut fields = response.headers.into_iter();
+    let field = fields.find(|(name, _)| name == "mcp-session-id");
+    field.map(|(_, id)| id)
+}
+
+#[test]
+fn only_clients_that_can_open_pages_get_a_session() {
+    let desk = Desk::new();
+    for without in [
+        json!({}),
+        json!({"elicitation": {}}),
+        json!({"elicitation": {"form": {}}}),
+    ] {
+        assert_eq!(session(&desk, without), None);
+    }
+}
