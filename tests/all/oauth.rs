@@ -9,6 +9,7 @@ mod examples;
 mod metadata_documents;
 mod processes;
 mod real_clients;
+mod transcript;
 
 use std::collections::BTreeSet;
 use std::thread;

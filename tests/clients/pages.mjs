@@ -19,7 +19,7 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { HtmlValidate } from "html-validate";
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
 const [executablePath, server, port, clientsJson] = process.argv.slice(2);
 const clients = JSON.parse(clientsJson);
@@ -67,22 +67,7 @@ const message = async (kind) => {
   }
 };
 
-// The profile is a new one, in the folder for temporary files.
-const browser = await chromium.launch({
-  executablePath,
-  headless: true,
-  args: [
-    // Chromium has no sandbox for root, and the pages are our own.
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
-});
+const browser = await launch(executablePath);
 
 let page;
 let last;

@@ -12,7 +12,7 @@ use super::{FILES, operate_with};
 use crate::clients::{finish, node, script};
 
 /// Returns the Chromium of the machine.
-fn chromium() -> String {
+pub fn chromium() -> String {
     let found = Command::new("sh")
         .args(["-c", "command -v chromium"])
         .output()
