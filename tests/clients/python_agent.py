@@ -2,8 +2,8 @@
 
 Prints, as a line of JSON, the page that the user has to open and the code that it has to
 show, and waits for a line. Prints the name of the user who has signed in, and "ok" when the
-session has ended. By "elicitation" the SDK asks to open the page; as "text", and after a
-"handshake", the agent finds it in the result of the tool.
+session has ended. By "elicitation" the SDK asks to open the page; after a "handshake", an
+error does; as "text", the agent finds it in the result of the tool.
 
 Usage: python_agent.py (elicitation|text|handshake) (URL | PROGRAM ARGUMENT...)
 """
@@ -13,7 +13,7 @@ import json
 import os
 import sys
 
-from mcp import Client, StdioServerParameters
+from mcp import Client, MCPError, StdioServerParameters, UrlElicitationRequiredError
 import mcp.types as types
 
 
@@ -39,9 +39,15 @@ async def main(way: str, server: str | StdioServerParameters) -> None:
             return result.structured_content
 
         begun = await call("begin_sign_in", client_name="Desk agent")
-        if way != "elicitation":
-            await user_visits(begun["verification_uri"], begun["user_code"])
         sign_in_id = begun["sign_in_id"]
+        if way == "text":
+            await user_visits(begun["verification_uri"], begun["user_code"])
+        elif way == "handshake":
+            try:
+                raise AssertionError(await call("complete_sign_in", sign_in_id=sign_in_id))
+            except MCPError as error:
+                asked = UrlElicitationRequiredError.from_error(error.error).elicitations[0]
+            await opened(None, asked)
         outcome = await call("complete_sign_in", sign_in_id=sign_in_id)
         assert outcome["status"] == "complete", outcome
         print(f"signed in: {outcome['username']}", flush=True)

@@ -26,6 +26,12 @@ const userVisits = async (url, code) => {
   await input.next();
 };
 
+const opened = async (asked) => {
+  assert.equal(asked.mode, "url");
+  await userVisits(asked.url, asked.message.split(" ").at(-1));
+  return { action: "accept" };
+};
+
 const mode = way === "handshake" ? "legacy" : { pin: "2026-07-28" };
 const capabilities = way === "text" ? {} : { elicitation: { url: {} } };
 // Version 1 has no versions to negotiate.
@@ -33,11 +39,7 @@ const options = { capabilities, versionNegotiation: { mode } };
 const client = new sdk.Client({ name: "test", version: "1" }, options);
 if (capabilities.elicitation) {
   const asked = version === "1" ? sdk.ElicitRequestSchema : "elicitation/create";
-  client.setRequestHandler(asked, async ({ params }) => {
-    assert.equal(params.mode, "url");
-    await userVisits(params.url, params.message.split(" ").at(-1));
-    return { action: "accept" };
-  });
+  client.setRequestHandler(asked, ({ params }) => opened(params));
 }
 const transport = server.startsWith("http")
   ? new sdk.StreamableHTTPClientTransport(new URL(server))
@@ -50,8 +52,13 @@ const call = async (operation, input) => {
   return result.structuredContent;
 };
 const begun = await call("begin_sign_in", { client_name: "Desk agent" });
-if (way !== "elicitation") await userVisits(begun.verification_uri, begun.user_code);
 const { sign_in_id } = begun;
+if (way === "text") await userVisits(begun.verification_uri, begun.user_code);
+if (way === "handshake") {
+  const error = await call("complete_sign_in", { sign_in_id }).catch((error) => error);
+  assert.equal(error.code, -32042);
+  await opened(error.data.elicitations[0]);
+}
 const outcome = await call("complete_sign_in", { sign_in_id });
 assert.equal(outcome.status, "complete");
 console.log(`signed in: ${outcome.username}`);

@@ -29,7 +29,7 @@ enum Way {
     Elicitation,
     /// A client of 2026-07-28 that cannot open pages passes the link on.
     Text,
-    /// A client of 2025-11-25 passes the link on, whether it can open pages or not.
+    /// A client of 2025-11-25 that can open pages is told by an error to open this one.
     Handshake,
 }
 
@@ -173,6 +173,8 @@ impl Scene {
         }
         let is_asked = said.contains("elicitation/create");
         assert_eq!(is_asked, way == Way::Elicitation, "{username}:\n{said}");
+        let is_told = said.contains("-32042");
+        assert_eq!(is_told, way == Way::Handshake, "{username}:\n{said}");
         let is_greeted = said.contains(r#""initialize""#);
         assert_eq!(is_greeted, way == Way::Handshake, "{username}:\n{said}");
         for text in [said, agent.seen.join("\n")] {
