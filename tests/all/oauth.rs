@@ -3,6 +3,7 @@
 
 mod agents;
 mod appearance;
+mod approvals;
 mod browser;
 mod chromium;
 mod examples;
@@ -87,17 +88,25 @@ impl Scene {
     }
 
     fn target(&self) -> String {
+        self.target_for(FILES, "")
+    }
+
+    /// Returns the address at which a client asks for these scopes of a resource server, or for
+    /// all if there are none.
+    fn target_for(&self, resource: &str, scope: &str) -> String {
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&self.verifier));
-        let query = encode(&[
+        let mut query = vec![
             ("response_type", "code"),
             ("client_id", &self.client_id),
             ("redirect_uri", REDIRECT),
             ("state", "x&y"),
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
-            ("resource", FILES),
-        ]);
-        format!("/authorize?{query}")
+            ("resource", resource),
+            ("scope", scope),
+        ];
+        query.retain(|(_, value)| !value.is_empty());
+        format!("/authorize?{}", encode(&query))
     }
 
     /// Returns the tokens of a client whose user signs in and agrees.

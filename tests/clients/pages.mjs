@@ -171,7 +171,7 @@ const request = (clientId, redirectUri) => {
 };
 
 /** Calls an operation. */
-const call = async (operation, input, token) => {
+const call = async (operation, input, token, status = 200) => {
   const answer = await fetch(`${server}/api/${operation}`, {
     method: "POST",
     headers: {
@@ -180,7 +180,7 @@ const call = async (operation, input, token) => {
     },
     body: JSON.stringify(input),
   });
-  assert.equal(answer.status, 200, operation);
+  assert.equal(answer.status, status, operation);
   return answer.json();
 };
 
@@ -313,6 +313,27 @@ const outcome = await call("complete_sign_in", { sign_in_id: agent.sign_in_id })
 assert.equal(outcome.username, "carol");
 await page.goto(agent.verification_uri);
 await look("agent-over", "This did not work", 400);
+
+// A call of an agent that its user has to approve.
+const login = await call("login", { username: "carol", password: PASSWORD });
+const acting = { client_name: "Desk agent", deliver: "tokens" };
+const begun = await call("begin_sign_in", acting, login.access_token);
+await page.goto(begun.verification_uri);
+await look("agent-acts", "Desk agent asks you to sign in");
+await press("Allow");
+const { sign_in_id } = begun;
+const { tokens } = await call("complete_sign_in", { sign_in_id }, login.access_token);
+const revoke = (status) =>
+  call("revoke_session", { session_id: login.session_id }, tokens.access_token, status);
+const { error } = await revoke(403);
+await page.goto(error.data.details.approval_uri);
+await look("approve", "Desk agent asks for your approval");
+await page.getByText(login.session_id).waitFor();
+await press("Allow");
+await look("approved", "You have approved it");
+await revoke(200);
+await page.goto(error.data.details.approval_uri);
+await look("approve-over", "This did not work", 400);
 
 // Connected apps, the start page, and signing out.
 await page.goto(`${server}/apps`);

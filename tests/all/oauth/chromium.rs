@@ -43,6 +43,7 @@ fn every_page_works_in_chromium_without_scripts_for_everybody() {
         .iter()
         .fold(options, |options, (name, value)| options.env(name, value))
         .env("USER_AUTH_SECURITY_RATE_LIMITING_BURST_SIZE", "1000")
+        .env("USER_AUTH_OAUTH_APPROVALS", "revoke_session")
         .env("USER_AUTH_OAUTH_LOGO", logo.to_str().unwrap())
         .env("USER_AUTH_OAUTH_ACCENT_COLOR", "#7a0019")
         .arg("--delivery")

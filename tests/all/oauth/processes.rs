@@ -19,7 +19,7 @@ const KILL_AFTER: usize = 8;
 
 /// The environment of processes that share a PostgreSQL database, or none for those that
 /// share the file in their home.
-fn environment(url: Option<&str>) -> Vec<(&str, &str)> {
+pub(super) fn environment(url: Option<&str>) -> Vec<(&str, &str)> {
     let common = [
         ("USER_AUTH_PUBLIC_URL", ISSUER),
         ("USER_AUTH_OAUTH_ENABLED", "true"),
@@ -36,7 +36,7 @@ fn environment(url: Option<&str>) -> Vec<(&str, &str)> {
         .collect()
 }
 
-fn start(home: &tempfile::TempDir, environment: &[(&str, &str)]) -> Server {
+pub(super) fn start(home: &tempfile::TempDir, environment: &[(&str, &str)]) -> Server {
     let options = Options::new().home(home.path());
     let set = |options: Options, (name, value): &(&str, &str)| match *name {
         "USER_AUTH_STORE" => options.store(value),
@@ -45,7 +45,7 @@ fn start(home: &tempfile::TempDir, environment: &[(&str, &str)]) -> Server {
     environment.iter().fold(options, set).start()
 }
 
-fn scene(environment: &[(&str, &str)]) -> Scene {
+pub(super) fn scene(environment: &[(&str, &str)]) -> Scene {
     let home = folder();
     let server = start(&home, environment);
     server.new_session("alice");
