@@ -50,8 +50,11 @@ const MAX_CLIENTS: [(&str, i64, Duration); 2] = [
     ("clients-minute", 10, Duration::from_secs(60)),
     ("clients-hour", 100, Duration::from_secs(60 * 60)),
 ];
-/// How often one source may begin a sign-in by browser within ten minutes.
+/// How often the anonymous callers of one source may begin a sign-in by browser within ten
+/// minutes.
 const MAX_SIGN_INS: [(&str, i64, Duration); 1] = [("sign-ins", 60, Duration::from_secs(600))];
+/// How often one known caller may, such as a platform with many users.
+const MAX_SIGN_INS_OF_CALLER: (i64, Duration) = (600, Duration::from_secs(600));
 /// How many approvals one agent may ask for within ten minutes. More would only tire its user.
 const MAX_APPROVALS: (i64, Duration) = (30, Duration::from_secs(600));
 /// The length of the hour.
@@ -388,31 +391,39 @@ pub fn count_client(call: &Call) -> Result<()> {
     count_at_site(&MAX_CLIENTS, call)
 }
 
-/// Counts a sign-in by browser that begins.
+/// Counts a sign-in by browser that this caller begins.
 ///
-/// Fails with -32003 if the site of the caller has begun too many.
-pub fn count_sign_in(call: &Call) -> Result<()> {
-    count_at_site(&MAX_SIGN_INS, call)
+/// Fails with -32003 if the caller has begun too many, or its site if it is anonymous.
+pub fn count_sign_in(caller: ActorId, call: &Call) -> Result<()> {
+    match caller {
+        ActorId::Anonymous => count_at_site(&MAX_SIGN_INS, call),
+        known => count_of(
+            &["sign-ins-of", &known.name()],
+            MAX_SIGN_INS_OF_CALLER,
+            call,
+        ),
+    }
 }
 
 /// Counts an approval that an agent asks for.
 ///
 /// Fails with -32003 if the agent with this session has asked for too many.
 pub fn count_approval(session_id: Id, call: &Call) -> Result<()> {
-    let (most, within) = MAX_APPROVALS;
-    let key = counter_key(&["approvals", &session_id.to_string()], call)?;
-    if call.ports.store.add(&key, 1, ttl(within))? > most {
-        return Err(AuthError::too_many(within));
+    let name = ["approvals", &session_id.to_string()];
+    count_of(&name, MAX_APPROVALS, call)
+}
+
+fn count_of(name: &[&str], (most, window): (i64, Duration), call: &Call) -> Result<()> {
+    let key = counter_key(name, call)?;
+    match call.ports.store.add(&key, 1, ttl(window))? > most {
+        true => Err(AuthError::too_many(window)),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 fn count_at_site(limits: &[(&str, i64, Duration)], call: &Call) -> Result<()> {
     for (name, most, window) in limits {
-        let key = counter_key(&[name, &call.caller.source.site()], call)?;
-        if call.ports.store.add(&key, 1, ttl(*window))? > *most {
-            return Err(AuthError::too_many(*window));
-        }
+        count_of(&[name, &call.caller.source.site()], (*most, *window), call)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! the configurations of clients look alike.
 
 use super::request::{Request, only, repeated};
+use crate::dispatch::input::shortened;
 use crate::domain::access::toolset::{Offer, Toolsets};
 use crate::mcp::Refusal;
 use crate::oauth::parameters::{Parameters, Repeated};
@@ -25,6 +26,11 @@ const NO: [&str; 7] = ["", "false", "f", "no", "n", "0", "off"];
 pub fn narrow(mut offer: Offer, request: &Request, by_path: bool) -> Result<Offer, Refusal> {
     let query = Parameters::parse(request.query().as_bytes())
         .ok_or_else(|| Refusal::new(400, "the query of the address cannot be read"))?;
+    if let Some(name) = query.names().find(|name| is_misspelt(name)) {
+        let name = shortened(name);
+        let message = format!("the parameter {name} is not known; expected {PARAMETER}");
+        return Err(Refusal::new(400, &message));
+    }
     let by_query = query.only(PARAMETER).map_err(|Repeated(name)| {
         let message = format!("the parameter {name} occurs more than once");
         Refusal::new(400, &message)
@@ -41,6 +47,13 @@ pub fn narrow(mut offer: Offer, request: &Request, by_path: bool) -> Result<Offe
     let asked = field(request, READ_ONLY)?.unwrap_or_default();
     let by_header = !NO.contains(&asked.trim().to_ascii_lowercase().as_str());
     Ok(offer.narrowed(Toolsets::ALL, by_path || by_header))
+}
+
+/// Reports whether the name of a parameter was meant to be the one that there is. Clients may
+/// add others, which mean nothing here.
+fn is_misspelt(name: &str) -> bool {
+    let meant = name.to_ascii_lowercase().replace(['-', '_'], "");
+    name != PARAMETER && ["tool", "readonly"].iter().any(|it| meant.contains(it))
 }
 
 fn toolsets(place: &str, list: &str) -> Result<Toolsets, Refusal> {
@@ -149,6 +162,16 @@ mod tests {
         }
         refused("/mcp?toolsets=auth&toolsets=tokens", &[]);
         refused("/mcp?toolsets=%ff", &[]);
+        for misspelt in [
+            "/mcp?toolset=auth",
+            "/mcp?Toolsets=auth",
+            "/mcp?x-mcp-toolsets=auth",
+            "/mcp?tools=auth",
+        ] {
+            let message = refused(misspelt, &[]);
+            assert!(message.contains("expected toolsets"), "{message}");
+        }
+        refused("/mcp?read_only=true", &[]);
         refused("/mcp", &[(TOOLSETS, "auth"), (TOOLSETS, "auth")]);
         refused("/mcp", &[(READ_ONLY, "false"), (READ_ONLY, "true")]);
     }

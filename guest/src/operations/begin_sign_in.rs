@@ -71,7 +71,7 @@ impl Operation for BeginSignIn {
             let error = AuthError::new(ErrorKind::Authentication, "Tokens require a known caller");
             return Err(error.detail("action", "send an API key, or use `deliver: session`"));
         }
-        let caller = caller.id().name();
+        let caller = caller.id();
         let client_name = self.client_name;
         let client_name = client_name.unwrap_or_else(|| DisplayText::own("An agent"));
         let (request, secret) =

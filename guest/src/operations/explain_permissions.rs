@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Operation, Toolset};
+use super::{Definition, Effect, Operation, TABLE, Toolset};
 use crate::dispatch::target::Target;
 use crate::domain::access::actor::{Actor, Requirement};
 use crate::domain::access::authority::{self, ActorCall};
@@ -9,12 +9,15 @@ use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{Grant, Permission, ROLES_READ};
 use crate::domain::accounts::role::{self, Granted, RoleName};
 use crate::domain::accounts::username::Username;
+use crate::domain::clients::client_id::ClientId;
+use crate::domain::delegations::grant;
+use crate::domain::resources::resource;
 use crate::error::Result;
 use crate::types::id::Id;
 
 /// Explains what a user may do: every grant with the role it comes from, and for one
-/// permission why it is granted or denied. Without a user it explains the caller's
-/// permissions.
+/// permission why it is granted or denied, and which operations need it. With `client_id` also
+/// what an agent may do for the user. Without a user it explains the caller's permissions.
 ///
 /// The caller's own require a session, those of other users `user-auth:roles:read`. An
 /// API key may be further limited by its scopes.
@@ -30,6 +33,9 @@ pub struct ExplainPermissions {
     /// The permission to explain, such as `billing:invoices:read`.
     #[serde(default)]
     pub permission: Option<Permission>,
+    /// The OAuth client that acts for the user.
+    #[serde(default)]
+    pub client_id: Option<ClientId>,
 }
 
 /// The permissions of a user, and where they come from.
@@ -39,6 +45,10 @@ pub struct Explanation {
     pub user_id: Id,
     /// Every grant, role by role. Grants have effect only while the account is active.
     pub grants: Vec<GrantedBy>,
+    /// What the client may do for the user at this service: what is in both its scopes and the
+    /// grants. Empty if the user lets it do nothing here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_scopes: Option<Vec<Permission>>,
     /// The explanation of the requested permission.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Explained>,
@@ -62,9 +72,27 @@ pub struct Explained {
     pub allowed: bool,
     /// The grants that include it.
     pub given_by: Vec<GrantedBy>,
+    /// Whether the client has it, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_allowed: Option<bool>,
+    /// The operations of this service that require it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<Needed>,
     /// The reason why it is denied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub withheld: Option<String>,
+}
+
+/// An operation that requires a permission.
+#[derive(Serialize, JsonSchema)]
+pub struct Needed {
+    /// The name of the operation.
+    pub operation: &'static str,
+    /// Whether the caller's connection has it: its toolset is on, and the connection is not
+    /// read-only if it changes something.
+    pub offered: bool,
+    /// Whether agents need the user's approval for each call.
+    pub asks: bool,
 }
 
 impl Operation for ExplainPermissions {
@@ -78,11 +106,21 @@ impl Operation for ExplainPermissions {
     fn run(self, call: &ActorCall) -> Result<Explanation> {
         let account = self.account(call)?;
         let granted = role::granted(&account.roles, &call.ports)?;
-        let permission = self.permission;
-        let decision = permission.map(|permission| explain(permission, &account, &granted));
+        let client_scopes = match &self.client_id {
+            Some(client_id) => Some(client_scopes(account.user_id, client_id, call)?),
+            None => None,
+        };
+        let decision = self.permission.map(|permission| Explained {
+            client_allowed: client_scopes
+                .as_ref()
+                .map(|scopes| scopes.contains(&permission)),
+            operations: needing(&permission, call),
+            ..explain(permission, &account, &granted)
+        });
         Ok(Explanation {
             user_id: account.user_id,
             grants: granted.iter().flat_map(grants_by).collect(),
+            client_scopes,
             decision,
         })
     }
@@ -103,6 +141,44 @@ impl ExplainPermissions {
         let (account, _) = target.read(&call.ports)?;
         Ok(account.value)
     }
+}
+
+/// Returns the scopes of a client's grants for this service.
+fn client_scopes(user_id: Id, client_id: &ClientId, call: &ActorCall) -> Result<Vec<Permission>> {
+    let own = resource::own_url(call.settings);
+    let mut scopes: Vec<Permission> = Vec::new();
+    let mut after = None;
+    loop {
+        let page = grant::list(user_id, after.as_deref(), call)?;
+        for delegation in page.grants.into_iter().map(|grant| grant.delegation) {
+            if delegation.client_id == *client_id && Some(&delegation.resource) == own.as_ref() {
+                let new = delegation.scopes.into_iter();
+                scopes.extend(
+                    new.filter(|scope| !scopes.contains(scope))
+                        .collect::<Vec<_>>(),
+                );
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(scopes);
+        }
+    }
+}
+
+/// Returns the operations that require a permission.
+fn needing(permission: &Permission, call: &ActorCall) -> Vec<Needed> {
+    let is_needed = |it: &&Definition| it.requires.permission() == Some(permission.as_str());
+    let oauth = call.settings.oauth.as_ref();
+    let needed = TABLE.iter().filter(is_needed).map(|operation| Needed {
+        operation: operation.name,
+        offered: operation.withheld(call.offer).is_none(),
+        asks: oauth.is_some_and(|oauth| {
+            let permission = operation.requires.permission();
+            oauth.approvals.include(operation.name, permission)
+        }),
+    });
+    needed.collect()
 }
 
 fn is_own(username: &Username, call: &ActorCall) -> bool {
@@ -139,6 +215,8 @@ fn explain(permission: Permission, account: &Account, granted: &[Granted]) -> Ex
         permission,
         allowed: withheld.is_none(),
         given_by,
+        client_allowed: None,
+        operations: Vec::new(),
         withheld,
     }
 }

@@ -1,16 +1,22 @@
 //! Connected apps: the operations `list_grants` and `revoke_grant`, as a page. It takes the
-//! access of an app away as a whole, which is what people expect of one button.
+//! access of an app away as a whole, which is what people expect of one button. Agents that
+//! the user signed in for have sessions, and are there as well.
 
 use serde_json::json;
 
-use super::page::{self, AppRow, AppsPage, Forms, ServiceRow};
+use super::page::{self, AgentRow, AppRow, AppsPage, Forms, ServiceRow};
 use super::texts::Texts;
 use super::visit::Visit;
 use super::{APPS, sign_in};
+use crate::domain::sessions::session::{self, Session};
 use crate::error::{AuthError, ErrorKind, Result};
 use crate::mcp::Response;
 use crate::oauth::parameters::{self, Parameters};
-use crate::operations::{GrantView, ListGrants, Operation, RevokeGrant};
+use crate::operations::{GrantView, ListGrants, Operation, RevokeGrant, RevokeSession};
+use crate::types::id::Id;
+
+/// The most pages of sessions that are searched for those of agents.
+const MAX_PAGES: usize = 10;
 
 /// Shows the page, after the user has signed in.
 pub fn show(visit: &Visit) -> Result<Response> {
@@ -31,6 +37,7 @@ pub fn show(visit: &Visit) -> Result<Response> {
         frame: visit.frame(),
         username: session.username.as_str(),
         apps: apps(&page.grants, visit.texts()),
+        agents: agents(session.user_id, visit)?,
         next: next.as_deref(),
         form_token: &form_token,
     };
@@ -47,8 +54,11 @@ pub fn submit(visit: &Visit) -> Result<Response> {
         return Ok(page::error(403, visit.frame(), text));
     }
     if let Some(session) = visit.session()? {
-        let input = [("client_id", visit.typed("client_id"))];
-        let revoked = visit.invoke(RevokeGrant::NAME, &input, Some(&session));
+        let (operation, field) = match visit.typed("session_id") {
+            "" => (RevokeGrant::NAME, "client_id"),
+            _ => (RevokeSession::NAME, "session_id"),
+        };
+        let revoked = visit.invoke(operation, &[(field, visit.typed(field))], Some(&session));
         revoked.or_else(unless_gone)?;
     }
     Ok(page::see_other(path(visit)))
@@ -63,6 +73,33 @@ fn unless_gone(error: AuthError) -> Result<()> {
     match error.kind {
         ErrorKind::Invalid(_) | ErrorKind::Application | ErrorKind::Authentication => Ok(()),
         _ => Err(error),
+    }
+}
+
+/// Returns the agents among the first thousand sessions of the user.
+fn agents(user_id: Id, visit: &Visit) -> Result<Vec<AgentRow>> {
+    let mut agents = Vec::new();
+    let mut after = None;
+    for _ in 0..MAX_PAGES {
+        let page = session::list(user_id, after.as_deref(), &visit.call)?;
+        let sessions = page.sessions.into_iter();
+        agents.extend(sessions.filter_map(|found| AgentRow::of(found.value)));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(agents)
+}
+
+impl AgentRow {
+    fn of(session: Session) -> Option<AgentRow> {
+        Some(AgentRow {
+            name: session.agent_name?.into(),
+            session_id: session.session_id.to_string(),
+            since: day(&session.auth_time.to_rfc3339()).to_owned(),
+            last_used: day(&session.refreshed_at.to_rfc3339()).to_owned(),
+        })
     }
 }
 

@@ -83,6 +83,18 @@ pub struct AppRow<'a> {
     pub services: Vec<ServiceRow<'a>>,
 }
 
+/// An agent that the user has signed in for.
+pub struct AgentRow {
+    /// The name that it has given itself.
+    pub name: String,
+    /// The id of its session.
+    pub session_id: String,
+    /// The date on which the user signed in.
+    pub since: String,
+    /// The date of the last refresh.
+    pub last_used: String,
+}
+
 /// The page on which a user sees which apps have access, and takes it away.
 #[derive(Template)]
 #[template(path = "apps.html")]
@@ -93,6 +105,8 @@ pub struct AppsPage<'a> {
     pub username: &'a str,
     /// The apps.
     pub apps: Vec<AppRow<'a>>,
+    /// The agents.
+    pub agents: Vec<AgentRow>,
     /// The address of the next page, if there is one.
     pub next: Option<&'a str>,
     /// The token of the forms.

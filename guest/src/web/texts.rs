@@ -97,6 +97,7 @@ pub struct Texts {
     pub agent_knows_you: &'static str,
     pub agent_acts: &'static str,
     pub agent_allowed: &'static str,
+    pub signed_in_for_agent: &'static str,
     pub back_to_agent: &'static str,
     pub link_is_over: &'static str,
     pub approval_asks: &'static str,
@@ -231,6 +232,7 @@ pub static ENGLISH: Texts = Texts {
     agent_acts: "The agent can then do everything here that you can, except what requires a \
         new sign-in. It gets no password.",
     agent_allowed: "You have signed in for the agent",
+    signed_in_for_agent: "You have signed in for this agent. Nobody has checked its name.",
     back_to_agent: "You can close this window, and go back to the agent.",
     link_is_over: "This link has been used, or is more than ten minutes old. Ask the agent for \
         a new one.",
@@ -366,6 +368,8 @@ pub static GERMAN: Texts = Texts {
     agent_acts: "Der Agent kann hier dann alles tun, was Sie können, außer dem, was eine neue \
         Anmeldung erfordert. Er erhält kein Passwort.",
     agent_allowed: "Sie haben sich für den Agenten angemeldet",
+    signed_in_for_agent: "Sie haben sich für diesen Agenten angemeldet. Niemand hat seinen Namen \
+        überprüft.",
     back_to_agent: "Sie können dieses Fenster schließen und zum Agenten zurückkehren.",
     link_is_over: "Dieser Link wurde schon benutzt oder ist älter als zehn Minuten. Bitten Sie \
         den Agenten um einen neuen.",

@@ -60,10 +60,10 @@ fn the_tables_of_configuration_keys_are_those_of_the_schema() {
 #[test]
 fn the_figures_of_the_toolsets_are_those_of_their_lists() {
     let (short, long) = (
-        Stdio::start(&["--store", "memory"]).tools(),
-        Stdio::start(&OUTPUT_SCHEMAS).tools(),
+        Stdio::start(&PAGES).tools(),
+        Stdio::start(&[&PAGES[..], &OUTPUT_SCHEMAS].concat()).tools(),
     );
-    let mut client = Stdio::start(&["--store", "memory"]);
+    let mut client = Stdio::start(&PAGES);
     let answer = client.call("get_capabilities", json!({}));
     let toolsets = answer["result"]["structuredContent"]["toolsets"].clone();
     let members = |toolset: &str| -> Vec<&str> {
@@ -103,7 +103,16 @@ fn the_figures_of_the_toolsets_are_those_of_their_lists() {
     check("guest/docs/operations.md", &[("toolsets", table)]);
 }
 
-const OUTPUT_SCHEMAS: [&str; 4] = ["--store", "memory", "--set", "mcp.output_schemas=true"];
+const OUTPUT_SCHEMAS: [&str; 2] = ["--set", "mcp.output_schemas=true"];
+/// A service with pages has all operations.
+const PAGES: [&str; 6] = [
+    "--store",
+    "memory",
+    "--set",
+    "oauth.enabled=true",
+    "--set",
+    "server.public_url=http://localhost:8000",
+];
 
 fn operation(tool: &Value) -> &str {
     let name = tool["name"].as_str().unwrap();

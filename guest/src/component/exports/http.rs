@@ -40,7 +40,10 @@ fn parts(request: exports::http::Request) -> (Request, Vec<u8>) {
         target: request.target,
         authority: request.authority,
         tls: request.tls,
-        headers: headers.map(|field| (field.name, field.value)).collect(),
+        // Hosts need not agree on the case of names, which means nothing (RFC 9110 section 5.1).
+        headers: headers
+            .map(|field| (field.name.to_ascii_lowercase(), field.value))
+            .collect(),
         api_key_header: request.api_key_header,
         peer: request.peer,
     };

@@ -25,7 +25,9 @@ impl exports::mcp::Guest for Component {
 
 fn fields(fields: Vec<exports::mcp::Field>) -> Vec<(String, String)> {
     let fields = fields.into_iter();
-    fields.map(|field| (field.name, field.value)).collect()
+    fields
+        .map(|field| (field.name.to_ascii_lowercase(), field.value))
+        .collect()
 }
 
 pub(super) fn response(response: mcp::Response) -> exports::mcp::Response {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access_token::AccessToken;
 use super::session::{self, Session};
+use crate::domain::actor_id::ActorId;
 use crate::domain::call::Call;
 use crate::domain::display_text::DisplayText;
 use crate::domain::throttle;
@@ -94,22 +95,23 @@ pub enum State {
 impl SignInRequest {
     /// Stores a new request of this caller, and returns it with its secret.
     ///
-    /// Fails with -32003 after too many requests from one site.
+    /// Fails with -32003 after too many requests of one caller, or of one site without callers
+    /// that are known.
     pub fn begin(
         client_name: DisplayText,
-        caller: String,
+        caller: ActorId,
         purpose: Purpose,
         deliver: Deliver,
         call: &Call,
     ) -> Result<(SignInRequest, Secret)> {
-        throttle::count_sign_in(call)?;
+        throttle::count_sign_in(caller, call)?;
         let ports = &call.ports;
         let request_id = ports.random.id()?;
         let secret = RecordSecret::create(request_id, ports)?;
         let request = SignInRequest {
             request_id,
             client_name,
-            caller,
+            caller: caller.name(),
             purpose,
             deliver,
             user_code: user_code(ports)?,

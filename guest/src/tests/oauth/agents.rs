@@ -270,6 +270,26 @@ fn nobody_but_the_caller_gets_the_outcome() {
 }
 
 #[test]
+fn a_user_sees_the_agents_and_ends_their_sessions() {
+    let scene = Scene::new();
+    let begun = scene.begin(json!({"client_name": "Desk agent"}));
+    let browser = Browser::signed_in(&scene);
+    browser.allow(&begun);
+    scene.complete(&begun).unwrap();
+    let page = browser.get("/apps");
+    assert!(page.body.contains("Desk agent"), "{}", page.body);
+    let fields = [
+        ("form_token", &*page.field("form_token")),
+        ("session_id", &page.field("session_id")),
+    ];
+    let page = browser.post("/apps", &fields);
+    assert_eq!(page.header("location"), "/apps");
+    assert_eq!(scene.verify_kept(&begun), json!({"active": false}));
+    let page = browser.get("/apps");
+    assert!(page.body.contains("No app has access"), "{}", page.body);
+}
+
+#[test]
 fn a_user_who_signs_out_before_the_agent_asks_has_refused() {
     let scene = Scene::new();
     let begun = scene.begin(json!({}));

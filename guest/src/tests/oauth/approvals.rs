@@ -425,6 +425,37 @@ fn a_permission_stands_for_its_operations_and_none_for_nothing() {
 }
 
 #[test]
+fn what_user_client_and_toolset_allow_an_agent_is_explained() {
+    let desk = Desk::new();
+    let explain = |permission: &str| {
+        let input = json!({
+            "username": "alice",
+            "permission": permission,
+            "client_id": desk.scene.client_id,
+        });
+        operator(&desk.scene.world, "explain_permissions", input)
+    };
+    let explained = explain("user-auth:roles:write");
+    assert_eq!(explained["client_scopes"], json!(SCOPES));
+    let decision = &explained["decision"];
+    assert_eq!(decision["allowed"], true);
+    assert_eq!(decision["client_allowed"], true);
+    let operations = decision["operations"].as_array().unwrap();
+    let of = |name: &str| {
+        operations
+            .iter()
+            .find(|it| it["operation"] == name)
+            .unwrap()
+    };
+    assert_eq!(of("assign_role")["asks"], true);
+    assert_eq!(of("define_role")["asks"], false);
+    assert_eq!(of("assign_role")["offered"], true);
+    let decision = explain("user-auth:audit:read")["decision"].take();
+    assert_eq!(decision["allowed"], true);
+    assert_eq!(decision["client_allowed"], false);
+}
+
+#[test]
 fn secrets_are_not_shown_and_long_arguments_are_marked() {
     let desk = Desk::new();
     let hash = "$2b$04$abcdefghijklmnopqrstuuT3Sk3nxm7zGO9HawtOFdMehp4wZKzES";
