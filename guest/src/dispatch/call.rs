@@ -17,6 +17,7 @@ use crate::domain::delegations::approval::{self, Question};
 use crate::error::{AuthError, Result};
 use crate::json::{self, JsonText, Node};
 use crate::ports::{Audit, Credential, Ended, Ports};
+use crate::settings::PublicUrl;
 use crate::types::id::Id;
 use crate::web;
 
@@ -54,9 +55,10 @@ fn invoke_any(
         };
         facts.credential = call.caller.principal.credential();
         let mut asked = Asked {
+            name,
             requires,
             shown: facts.shown(&input, name),
-            question: question(name, requires, &input, &call),
+            kept: is_asked(name, requires, &call).then(|| input.clone()),
         };
         let output = run(input, &mut asked, &call, facts)?;
         if facts.are_wanted {
@@ -67,20 +69,22 @@ fn invoke_any(
 }
 
 /// What is kept of an input that the operation consumes.
-struct Asked {
+struct Asked<'a> {
+    /// The name of the operation.
+    name: &'static str,
     /// What the operation requires of its caller.
     requires: Requirement,
     /// The part that the audit log may show.
     shown: Option<String>,
-    /// What the user of an agent has to approve.
-    question: Option<Question>,
+    /// The input itself, if the user of an agent would have to approve it.
+    kept: Option<Node<'a>>,
 }
 
-type Run = fn(Node, &mut Asked, &Call, &mut Facts) -> Result<JsonText>;
+type Run = fn(Node, &mut Asked<'_>, &Call, &mut Facts) -> Result<JsonText>;
 
 fn run_one<O: Operation>(
     input: Node,
-    asked: &mut Asked,
+    asked: &mut Asked<'_>,
     call: &Call,
     facts: &mut Facts,
 ) -> Result<JsonText> {
@@ -89,7 +93,7 @@ fn run_one<O: Operation>(
     Ok(JsonText::of(&operation.run(&acting)?))
 }
 
-impl Asked {
+impl Asked<'_> {
     /// Begins to run the operation on a valid input: authenticates the caller, and asks for the
     /// user's approval where that is required.
     #[inline(never)]
@@ -99,35 +103,30 @@ impl Asked {
         facts.input = self.shown.take();
         let acting = authority::authorize(self.requires, call)?;
         // Whoever acts for themselves may do so without asking.
-        let (Some(question), Some(agent)) = (&self.question, acting.agent()) else {
+        let (Some(input), Some(agent)) = (&self.kept, acting.agent()) else {
             return Ok(acting);
         };
-        let approval_id = approval::require(question, agent, &acting)?;
+        let public_url = call
+            .settings
+            .public_url
+            .as_ref()
+            .map_or("", PublicUrl::as_str);
+        let question = Question {
+            page: format!("{public_url}{}", web::APPROVE),
+            operation: self.name,
+            exact: json::to_vec(input),
+            shown: redact::for_page(input, &schemas::shape(self.name)),
+        };
+        let approval_id = approval::require(&question, agent, &acting)?;
         Ok(acting.approved(approval_id))
     }
 }
 
-/// Returns what the user of an agent would have to approve, or `None` if everyone who is
-/// permitted may make this call.
-fn question(
-    name: &'static str,
-    requires: Requirement,
-    input: &Node,
-    call: &Call,
-) -> Option<Question> {
-    let oauth = call.settings.oauth.as_ref()?;
-    let is_asked = matches!(call.caller.principal, Principal::AccessToken(_))
-        && oauth.approvals.include(name, requires.permission());
-    is_asked.then(|| {
-        let (shown, is_shortened) = redact::for_page(input, &schemas::shape(name));
-        Question {
-            page: format!("{}{}", oauth.public_url.as_str(), web::APPROVE),
-            operation: name,
-            exact: json::to_vec(input),
-            shown,
-            is_shortened,
-        }
-    })
+/// Reports whether the user of an agent would have to approve this call.
+fn is_asked(name: &str, requires: Requirement, call: &Call) -> bool {
+    let oauth = call.settings.oauth.as_ref();
+    matches!(call.caller.principal, Principal::AccessToken(_))
+        && oauth.is_some_and(|oauth| oauth.approvals.include(name, requires.permission()))
 }
 
 /// Runs a call, and records it in the metrics and the audit log.
@@ -144,9 +143,9 @@ pub fn counted<T>(
     };
     let result = run(&call, &mut counted.facts);
     let credential = counted.facts.credential;
-    let offer = call.offer;
-    let result =
-        result.map_err(|error| with_next_step(error, name, credential, offer).during(name));
+    let (offer, has_pages) = (call.offer, call.settings.oauth.is_some());
+    let result = result
+        .map_err(|error| with_next_step(error, name, credential, offer, has_pages).during(name));
     let code = result.as_ref().err().map(|error| error.kind.code());
     counted.end(code, &recorder, &call.ports);
     result
@@ -160,11 +159,12 @@ fn with_next_step(
     operation: &str,
     credential: Credential,
     offer: Offer,
+    has_pages: bool,
 ) -> AuthError {
     if error.operation.is_some() {
         return error;
     }
-    match next_step::after(&error, operation, credential, offer) {
+    match next_step::after(&error, operation, credential, offer, has_pages) {
         Some(next) => error.detail("next", next),
         None => error,
     }

@@ -17,6 +17,7 @@ pub fn after(
     operation: &str,
     credential: Credential,
     offer: Offer,
+    has_pages: bool,
 ) -> Option<Value> {
     let (next, argument) = match error.cause? {
         Cause::InvalidToken if operation == "refresh_token" => ("login", None),
@@ -25,7 +26,8 @@ pub fn after(
         // It explains what users may do, and so needs one.
         Cause::NotPermitted if credential != Credential::AccessToken => return None,
         Cause::NotPermitted => ("explain_permissions", permission(error)),
-        Cause::NotApproved => (operation, None),
+        // Its action names the page; the next call is the same one.
+        Cause::NotApproved => return None,
         Cause::UnknownOperation => ("get_capabilities", None),
         Cause::UnknownUser => ("list_users", detail(error, "username", "search")),
         Cause::UnknownRole => ("list_roles", None),
@@ -38,7 +40,7 @@ pub fn after(
     };
     // Where nobody types a password, users sign in on a page.
     let next = match operations::offered(next, offer) {
-        Err(Missing::Withheld(Withheld::Password)) => BeginSignIn::NAME,
+        Err(Missing::Withheld(Withheld::Password)) if has_pages => BeginSignIn::NAME,
         _ => next,
     };
     // The caller cannot call what is not offered.

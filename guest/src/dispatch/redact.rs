@@ -21,9 +21,10 @@ struct Limits {
     items: usize,
     /// Maximum bytes of all names and values together; the rest is omitted.
     bytes: usize,
-    /// Whether a secret list is shown in part: what its items declare that is not secret. An
-    /// item may be invalid, and hold a secret in any field.
-    opens_lists: bool,
+    /// Whether it is for whoever has sent the input. Then nothing is hidden but secrets by their
+    /// schema: what looks like a secret in another field, or stands in a list whose items may be
+    /// invalid, may be what matters.
+    is_for_sender: bool,
 }
 
 /// For a line of a log.
@@ -31,15 +32,14 @@ const LINE: Limits = Limits {
     chars: 100,
     items: 20,
     bytes: 2048,
-    opens_lists: false,
+    is_for_sender: false,
 };
-/// For a page that a person reads.
+/// For a page on which a user approves what an agent has sent on the user's behalf.
 const PAGE: Limits = Limits {
     chars: 1000,
     items: 100,
-    bytes: 8192,
-    // Whoever approves a call has to see what it does.
-    opens_lists: true,
+    bytes: 16 << 10,
+    is_for_sender: true,
 };
 
 /// Returns the part of an input with this schema that may be shown, as a JSON object.
@@ -48,12 +48,12 @@ pub fn of(input: &Node, schema: &Value) -> Option<String> {
     shown.is_object().then(|| json::text(&shown))
 }
 
-/// Returns the part of an input with this schema that may be shown to a person, as JSON, and
-/// whether something was too long.
-pub fn for_page(input: &Node, schema: &Value) -> (String, bool) {
+/// Returns an input with this schema as its sender may see it, as JSON, or `None` if not all of
+/// it can be shown.
+pub fn for_page(input: &Node, schema: &Value) -> Option<String> {
     let mut view = View::new(&PAGE);
-    let shown = view.value(input, schema).unwrap_or_default();
-    (json::text(&shown), view.is_shortened)
+    let shown = view.value(input, schema)?;
+    (!view.is_shortened).then(|| json::text(&shown))
 }
 
 /// Returns whether the schema marks its values as secret.
@@ -68,7 +68,7 @@ struct View {
     limits: &'static Limits,
     /// How many more bytes may be shown.
     left: usize,
-    /// Whether something was too long.
+    /// Whether something is not shown that is no secret.
     is_shortened: bool,
 }
 
@@ -85,7 +85,7 @@ impl View {
         if given.is_null() {
             return None;
         }
-        let is_opened = self.limits.opens_lists && schema.get("items").is_some();
+        let is_opened = self.limits.is_for_sender && schema.get("items").is_some();
         if is_secret(schema) && !is_opened {
             return self.take(SECRET.len()).then(|| SECRET.into());
         }
@@ -122,8 +122,11 @@ impl View {
             if !self.take(name.len()) {
                 break;
             }
-            if let Some(value) = self.value(given, schema) {
-                shown.insert(name.clone(), value);
+            match self.value(given, schema) {
+                Some(value) => {
+                    shown.insert(name.clone(), value);
+                }
+                None => self.is_shortened |= !given.is_null(),
             }
         }
         Some(Value::Object(shown))
@@ -132,12 +135,20 @@ impl View {
     fn list(&mut self, items: &[Node], schema: &Value) -> Option<Value> {
         let schema = schema.get("items")?;
         self.is_shortened |= items.len() > self.limits.items;
-        let shown = items.iter().take(self.limits.items);
-        Some(shown.filter_map(|item| self.value(item, schema)).collect())
+        let items = items.iter().take(self.limits.items);
+        let mut shown = Vec::new();
+        for item in items {
+            match self.value(item, schema) {
+                Some(value) => shown.push(value),
+                None => self.is_shortened = true,
+            }
+        }
+        Some(Value::Array(shown))
     }
 
     fn text(&mut self, given: &str) -> Option<Value> {
-        if SECRETS_BEGIN.iter().any(|begin| given.contains(begin)) {
+        let is_hidden = || SECRETS_BEGIN.iter().any(|begin| given.contains(begin));
+        if !self.limits.is_for_sender && is_hidden() {
             return self.take(SECRET.len()).then(|| SECRET.into());
         }
         let most = self.limits.chars;

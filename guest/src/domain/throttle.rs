@@ -56,7 +56,7 @@ const MAX_SIGN_INS: [(&str, i64, Duration); 1] = [("sign-ins", 60, Duration::fro
 /// How often one known caller may, such as a platform with many users.
 const MAX_SIGN_INS_OF_CALLER: (i64, Duration) = (600, Duration::from_secs(600));
 /// How many approvals one agent may ask for within ten minutes. More would only tire its user.
-const MAX_APPROVALS: (i64, Duration) = (30, Duration::from_secs(600));
+const MAX_APPROVALS: (i64, Duration) = (10, Duration::from_secs(600));
 /// The length of the hour.
 pub const CODES_WINDOW: Duration = Duration::from_secs(60 * 60);
 

@@ -1,7 +1,7 @@
 //! The calls of agents that their user has to approve one by one.
 
-use crate::domain::accounts::permission::Permission;
-use crate::operations;
+use crate::domain::access::actor::Requirement;
+use crate::operations::{self, TABLE};
 
 /// The operations, and the permissions of operations, that an agent needs an approval for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,29 +9,37 @@ pub struct Approvals(Vec<String>);
 
 impl Approvals {
     /// What a list has to look like.
-    pub const EXPECTED: &str = "none, or names of operations and permissions, separated by commas";
+    pub const EXPECTED: &str = "none, or names separated by commas: of operations that require a \
+        session or a permission, or of permissions that operations require";
 
     /// What destroys or gives away most.
-    const USUAL: [&str; 4] = [
+    const USUAL: [&str; 6] = [
         "delete_user",
         "import_users",
         "rotate_signing_key",
         "assign_role",
+        // It gives the same to all who have the role.
+        "define_role",
+        // It can send the codes of other users to another place.
+        "update_client",
     ];
 
-    /// Parses a list. Returns `None` if there is no operation and can be no permission with one
-    /// of the names.
+    /// Parses a list. Returns `None` if a name stands for no operation that an agent is known to
+    /// call.
     pub fn parse(list: &str) -> Option<Approvals> {
-        let list = list.trim();
-        if matches!(list, "" | "none") {
+        if list == "none" {
             return Some(Approvals(Vec::new()));
         }
         let names = list.split(',').map(|name| {
             let name = name.trim();
-            let is_permission = || Permission::try_from(name.to_owned()).is_ok();
-            let is_known =
-                operations::find(name).is_some() || name.contains(':') && is_permission();
-            is_known.then(|| name.to_owned())
+            let operation = operations::find(name);
+            let is_meant = match operation {
+                Some(operation) => operation.requires != Requirement::Nothing,
+                None => TABLE
+                    .iter()
+                    .any(|operation| operation.requires.permission() == Some(name)),
+            };
+            is_meant.then(|| name.to_owned())
         });
         Some(Approvals(names.collect::<Option<_>>()?))
     }

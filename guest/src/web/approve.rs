@@ -7,6 +7,8 @@ use super::visit::Visit;
 use super::{APPROVE, SIGN_IN};
 use crate::domain::access::actor;
 use crate::domain::accounts::account::Account;
+use crate::domain::accounts::permission::Grant;
+use crate::domain::accounts::role::{self, RoleName};
 use crate::domain::audit::{Chain, Event};
 use crate::domain::delegations::approval::{self, Approval};
 use crate::domain::sessions::session::{self, Session};
@@ -28,14 +30,24 @@ const APPROVE_CALL: &str = "approve_call";
 struct ApprovePage<'a> {
     frame: Frame<'a>,
     approval: &'a Approval,
-    /// The arguments, each with its value as JSON.
-    arguments: Vec<(String, String)>,
+    /// The arguments, each with its value as JSON, and what it stands for.
+    arguments: Vec<Row>,
     approval_id: &'a str,
+    nonce: &'a str,
     /// The operation in words.
     title: &'a str,
     username: &'a str,
     action: &'a str,
     form_token: &'a str,
+}
+
+/// An argument.
+struct Row {
+    name: String,
+    /// The value as JSON.
+    value: String,
+    /// The user name of a user id, or the permissions of a role; else empty.
+    meaning: String,
 }
 
 /// Shows the page to the owner of the account who has signed in recently, and sends everyone
@@ -55,8 +67,9 @@ pub fn show(visit: &Visit) -> Result<Response> {
     let page = ApprovePage {
         frame: visit.frame(),
         approval: &approval,
-        arguments: rows(&approval.arguments),
+        arguments: rows(&approval.arguments, visit)?,
         approval_id: &approval.approval_id.to_string(),
+        nonce: &approval.nonce.to_string(),
         title: operations::find(&approval.operation).map_or("", |operation| operation.title),
         username: session.username.as_str(),
         action: &visit.link(APPROVE, ""),
@@ -67,7 +80,7 @@ pub fn show(visit: &Visit) -> Result<Response> {
     Ok(response)
 }
 
-/// Takes the decision. Only a refusal needs no recent login.
+/// Takes the decision about what the page has shown. Only a refusal needs no recent login.
 pub fn submit(visit: &Visit) -> Result<Response> {
     let texts = visit.texts();
     let expired = || page::error(403, visit.frame(), texts.form_expired);
@@ -85,6 +98,10 @@ pub fn submit(visit: &Visit) -> Result<Response> {
         };
         if session.user_id != approval.value.user_id {
             return Ok(Race::Won(of_another(visit)));
+        }
+        // The same call may have been approved and have asked again since the page was shown.
+        if visit.typed("nonce") != approval.value.nonce.to_string() {
+            return Ok(Race::Won(expired()));
         }
         if is_allowed && !is_recent(&session, visit)? {
             return Ok(Race::Won(sign_in_first(&approval.value, visit)));
@@ -139,15 +156,50 @@ fn decide(
     call.commit(batch)
 }
 
-/// Returns the fields of an object of arguments.
-fn rows(arguments: &str) -> Vec<(String, String)> {
+/// Returns the fields of an object of arguments, and a row for each item of a list.
+fn rows(arguments: &str, visit: &Visit) -> Result<Vec<Row>> {
     let Ok(Node::Object(fields)) = json::parse(arguments.as_bytes()) else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
-    let fields = fields.as_slice().iter();
-    fields
-        .map(|(name, value)| (name.to_string(), json::text(value)))
-        .collect()
+    let mut rows = Vec::new();
+    for (name, value) in fields.as_slice() {
+        let items = match value {
+            Node::List(items) => items.as_slice(),
+            value => std::slice::from_ref(value),
+        };
+        for item in items {
+            rows.push(Row {
+                name: name.to_string(),
+                value: json::text(item),
+                meaning: meaning(name, item.as_str().unwrap_or_default(), visit)?,
+            });
+        }
+    }
+    Ok(rows)
+}
+
+/// Returns what an argument stands for, as it is now: ids tell a user nothing.
+fn meaning(name: &str, value: &str, visit: &Visit) -> Result<String> {
+    let ports = &visit.call.ports;
+    let value = value.to_owned();
+    match name {
+        "user_id" => {
+            let Ok(user_id) = Id::try_from(value) else {
+                return Ok(String::new());
+            };
+            let (account, _) = Account::read(user_id, ports)?;
+            Ok(account.map_or_else(String::new, |it| it.value.username.to_string()))
+        }
+        "role" => {
+            let Ok(role) = RoleName::try_from(value) else {
+                return Ok(String::new());
+            };
+            let granted = role::granted(&[role], ports)?;
+            let grants = granted.iter().flat_map(|role| &role.permissions);
+            Ok(grants.map(Grant::as_str).collect::<Vec<_>>().join(" "))
+        }
+        _ => Ok(String::new()),
+    }
 }
 
 /// Returns the approval with this id if its user has yet to decide.

@@ -180,7 +180,11 @@ impl Withheld {
             Withheld::ReadOnly => "if the change is wanted, ask the operator for a connection \
                 without mcp.read_only (--read-only, /mcp/readonly, X-MCP-Readonly)"
                 .to_owned(),
-            Withheld::Password => "use begin_sign_in".to_owned(),
+            Withheld::Password => {
+                "let the user sign in by begin_sign_in, if there is such a tool; \
+                the operator can change mcp.password_tools"
+                    .to_owned()
+            }
         }
     }
 }

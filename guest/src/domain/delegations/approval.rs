@@ -34,10 +34,9 @@ pub struct Question {
     pub operation: &'static str,
     /// All arguments, as JSON with its fields in order.
     pub exact: Vec<u8>,
-    /// The arguments that may be shown, as a JSON object.
-    pub shown: String,
-    /// Whether something was too long to be shown.
-    pub is_shortened: bool,
+    /// The arguments as the user may see them, as a JSON object; `None` if not all of them can be
+    /// shown.
+    pub shown: Option<String>,
 }
 
 /// An approval, as stored.
@@ -49,14 +48,16 @@ pub struct Approval {
     pub user_id: Id,
     /// The session of the agent.
     pub session_id: Id,
+    /// Differs each time that the same call asks for its approval.
+    pub nonce: Id,
     /// The name of the agent.
     pub agent_name: DisplayText,
+    /// The OAuth client that the agent is, or empty.
+    pub client_id: String,
     /// The operation.
     pub operation: String,
     /// The arguments as the owner sees them, as a JSON object.
     pub arguments: String,
-    /// Whether the owner does not see all of them.
-    pub is_shortened: bool,
     /// Whether the owner allows it; `None` until the owner has decided.
     pub is_allowed: Option<bool>,
     expires_at: Timestamp,
@@ -69,18 +70,26 @@ impl Approval {
         Ok(found.filter(|found| call.now() < found.value.expires_at))
     }
 
-    fn new(approval_id: Id, agent: &Agent, question: &Question, now: Timestamp) -> Approval {
-        Approval {
+    /// Fails with -32000 if the owner cannot see all that the call would do.
+    fn new(approval_id: Id, agent: &Agent, question: &Question, call: &Call) -> Result<Approval> {
+        let Some(arguments) = question.shown.clone() else {
+            let message = "The call has too much in it for the user to approve";
+            let error = AuthError::new(ErrorKind::Application, message);
+            return Err(error.detail("action", "split it into several calls"));
+        };
+        let client_id = agent.client_id.as_ref();
+        Ok(Approval {
             approval_id,
+            nonce: call.ports.random.id()?,
             user_id: agent.user_id,
             session_id: agent.session_id,
             agent_name: agent.name.clone(),
+            client_id: client_id.map(ToString::to_string).unwrap_or_default(),
             operation: question.operation.to_owned(),
-            arguments: question.shown.clone(),
-            is_shortened: question.is_shortened,
+            arguments,
             is_allowed: None,
-            expires_at: now + TTL,
-        }
+            expires_at: call.now() + TTL,
+        })
     }
 
     /// Returns the error for a call that the owner has yet to approve on this page.
@@ -125,7 +134,7 @@ pub fn require(question: &Question, agent: &Agent, call: &ActorCall) -> Result<I
         let mut batch = Batch::new();
         let Some(found) = found.filter(|_| !is_over) else {
             throttle::count_approval(agent.session_id, call)?;
-            let approval = Approval::new(approval_id, agent, question, call.now());
+            let approval = Approval::new(approval_id, agent, question, call)?;
             batch.put(key(approval_id), expect, &approval, ttl_ms());
             return Ok(match call.commit(batch)? {
                 Commit::Done => Race::Won(Err(approval.required(&question.page, call.now()))),

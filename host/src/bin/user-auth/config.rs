@@ -165,7 +165,10 @@ impl Config {
                 WITH_DEFAULT.contains(&key.path.as_str())
                     || value.as_array().is_none_or(|names| !names.is_empty())
             })
-            .map(|(key, value)| (key.env.clone(), setting_text(value)))
+            .map(|(key, value)| match value.as_array() {
+                Some(names) if names.is_empty() => (key.env.clone(), "none".to_owned()),
+                _ => (key.env.clone(), setting_text(value)),
+            })
             .chain(sign_in)
             .collect()
     }

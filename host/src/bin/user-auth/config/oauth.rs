@@ -102,6 +102,8 @@ impl Default for OAuth {
                 "import_users",
                 "rotate_signing_key",
                 "assign_role",
+                "define_role",
+                "update_client",
             ]
             .map(str::to_owned)
             .to_vec(),
