@@ -129,11 +129,11 @@ fn write<T: Serialize + ?Sized>(value: &T, to: &mut Vec<u8>) {
 struct WithoutFractions;
 
 impl Formatter for WithoutFractions {
-    /// Writes an integer in the place of an equal number, and `null` in that of a fraction and
-    /// of a number beyond 128 bits, as of one that JSON does not have.
+    /// Writes `null` in the place of a fraction and of a number beyond 128 bits, as of one that
+    /// JSON does not have.
     fn write_f64<W: Write + ?Sized>(&mut self, to: &mut W, number: f64) -> io::Result<()> {
         match is_writable(number) {
-            true => write!(to, "{}", number as i128),
+            true => write!(to, "{}.0", number as i128),
             false => self.write_null(to),
         }
     }

@@ -399,23 +399,37 @@ pub fn count_sign_in(caller: ActorId, call: &Call) -> Result<()> {
         ActorId::Anonymous => count_at_site(&MAX_SIGN_INS, call),
         known => count_of(
             &["sign-ins-of", &known.name()],
+            1,
             MAX_SIGN_INS_OF_CALLER,
             call,
         ),
     }
 }
 
-/// Counts an approval that an agent asks for.
-///
-/// Fails with -32003 if the agent with this session has asked for too many.
-pub fn count_approval(session_id: Id, call: &Call) -> Result<()> {
+/// Fails with -32003 if the agent with this session has asked for too many approvals.
+pub fn check_approvals(session_id: Id, call: &Call) -> Result<()> {
+    let (most, window) = MAX_APPROVALS;
     let name = ["approvals", &session_id.to_string()];
-    count_of(&name, MAX_APPROVALS, call)
+    count_of(&name, 0, (most - 1, window), call)
 }
 
-fn count_of(name: &[&str], (most, window): (i64, Duration), call: &Call) -> Result<()> {
+/// Counts an approval that this agent has asked for: of several calls at once that ask for the
+/// same, one does.
+pub fn count_approval(session_id: Id, call: &Call) -> Result<()> {
+    let (_, window) = MAX_APPROVALS;
+    let name = ["approvals", &session_id.to_string()];
+    count_of(&name, 1, (i64::MAX, window), call)
+}
+
+/// Adds to a counter. Fails with -32003 if it then is above its limit.
+fn count_of(
+    name: &[&str],
+    number: i64,
+    (most, window): (i64, Duration),
+    call: &Call,
+) -> Result<()> {
     let key = counter_key(name, call)?;
-    match call.ports.store.add(&key, 1, ttl(window))? > most {
+    match call.ports.store.add(&key, number, ttl(window))? > most {
         true => Err(AuthError::too_many(window)),
         false => Ok(()),
     }
@@ -423,7 +437,12 @@ fn count_of(name: &[&str], (most, window): (i64, Duration), call: &Call) -> Resu
 
 fn count_at_site(limits: &[(&str, i64, Duration)], call: &Call) -> Result<()> {
     for (name, most, window) in limits {
-        count_of(&[name, &call.caller.source.site()], (*most, *window), call)?;
+        count_of(
+            &[name, &call.caller.source.site()],
+            1,
+            (*most, *window),
+            call,
+        )?;
     }
     Ok(())
 }

@@ -133,11 +133,14 @@ pub fn require(question: &Question, agent: &Agent, call: &ActorCall) -> Result<I
         };
         let mut batch = Batch::new();
         let Some(found) = found.filter(|_| !is_over) else {
-            throttle::count_approval(agent.session_id, call)?;
+            throttle::check_approvals(agent.session_id, call)?;
             let approval = Approval::new(approval_id, agent, question, call)?;
             batch.put(key(approval_id), expect, &approval, ttl_ms());
             return Ok(match call.commit(batch)? {
-                Commit::Done => Race::Won(Err(approval.required(&question.page, call.now()))),
+                Commit::Done => {
+                    throttle::count_approval(agent.session_id, call)?;
+                    Race::Won(Err(approval.required(&question.page, call.now())))
+                }
                 Commit::Conflict => Race::Lost,
             });
         };
