@@ -5,6 +5,7 @@ mod agents;
 mod appearance;
 mod browser;
 mod chromium;
+mod client_keys;
 mod examples;
 mod metadata_documents;
 mod processes;
