@@ -3,8 +3,10 @@
 //! domain like MCP; the pages are in [`web`](crate::web).
 
 pub mod authorization_request;
+pub mod client_assertion;
 pub mod client_authentication;
 pub mod client_configuration;
+pub mod client_keys;
 pub mod client_metadata;
 pub mod error;
 pub mod metadata;

@@ -41,6 +41,8 @@ pub struct World {
     pub hashes: RefCell<Vec<String>>,
     /// Number of passwords that can still be hashed; unlimited if `None`.
     pub places_for_hashes: Cell<Option<u32>>,
+    /// Number of documents that can still be fetched; unlimited if `None`.
+    pub places_for_documents: Cell<Option<u32>>,
     /// Number of additions that the store still accepts; unlimited if `None`.
     pub additions: Cell<Option<u32>>,
     /// The delivered messages.
@@ -84,6 +86,7 @@ impl World {
             log_level: Cell::new(None),
             hashes: RefCell::default(),
             places_for_hashes: Cell::default(),
+            places_for_documents: Cell::default(),
             additions: Cell::default(),
             outbox: RefCell::default(),
             outbox_is_full: Cell::new(false),
@@ -558,6 +561,7 @@ impl Delivery for World {
 
 impl Documents for World {
     fn get(&self, url: &str, max_bytes: u32) -> Result<Document, FetchError> {
+        take(&self.places_for_documents).map_err(FetchError::Unavailable)?;
         self.fetched.borrow_mut().push(url.to_owned());
         let document = self.documents.borrow().get(url).cloned();
         let fits = |document: &Document| document.body.len() <= max_bytes as usize;

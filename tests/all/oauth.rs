@@ -6,6 +6,7 @@ mod appearance;
 mod approvals;
 mod browser;
 mod chromium;
+mod client_keys;
 mod examples;
 mod metadata_documents;
 mod processes;

@@ -1,5 +1,6 @@
 """Signs a user in with Authlib, as a plain OAuth client that an administrator has registered as
-CLIENT_ID, with CLIENT_SECRET if it has one.
+CLIENT_ID, with CLIENT_SECRET if it has one, or that has a metadata document at CLIENT_ID and
+signs with CLIENT_KEY.
 
 Prints the address that the user has to visit, and reads from standard input the address to
 which the user was sent back. After a refresh it prints "refreshed" and waits for a line;
@@ -8,14 +9,26 @@ its access was taken away meanwhile, so it asks the user again.
 Usage: authlib_client.py URL
 """
 
+import json
 import os
 import sys
+import time
 
 import httpx2
 from authlib.common.security import generate_token
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
+from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_url
+from joserfc.jwk import RSAKey
+
+
+class ShortAssertion(PrivateKeyJWT):
+    """An assertion that lives for a minute; by default it is an hour."""
+
+    def sign(self, auth, token_endpoint):
+        self.claims = {"exp": int(time.time()) + 60}
+        return super().sign(auth, token_endpoint)
 
 
 def main(resource: str) -> None:
@@ -24,14 +37,18 @@ def main(resource: str) -> None:
     metadata = AuthorizationServerMetadata(found)
     assert metadata["issuer"] == issuer
     secret = os.environ.get("CLIENT_SECRET")
+    method = "client_secret_basic" if secret else "none"
+    if key := os.environ.get("CLIENT_KEY"):
+        secret, method = RSAKey.import_key(json.loads(key)), "private_key_jwt"
     client = OAuth2Client(
         os.environ["CLIENT_ID"],
         secret,
-        token_endpoint_auth_method="client_secret_basic" if secret else "none",
+        token_endpoint_auth_method=method,
         redirect_uri="http://127.0.0.1:33418/callback",
         code_challenge_method="S256",
         token_endpoint=metadata["token_endpoint"],
     )
+    client.register_client_auth_method(ShortAssertion(issuer))
 
     def sign_in() -> None:
         verifier = generate_token(48)

@@ -1,8 +1,9 @@
 """Serves the metadata documents of clients by TLS, good ones and others.
 
-Prints its port, and then the path of each request.
+Prints its port, and then the path of each request. The client of /keyed.json signs with one of
+the keys at /jwks.json, which are those in the file JWKS.
 
-Usage: documents.py CERTIFICATE KEY
+Usage: documents.py CERTIFICATE KEY [JWKS]
 """
 
 import gzip
@@ -11,6 +12,7 @@ import ssl
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 LARGE_BYTES = 16 << 20
 
@@ -26,7 +28,13 @@ class Handler(BaseHTTPRequestHandler):
         }
         if self.path == "/other":
             document["client_id"] += "s"
+        if self.path == "/keyed.json":
+            jwks_uri = document["client_id"].replace("keyed", "jwks")
+            keyed = {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": jwks_uri}
+            document.update(keyed)
         body = json.dumps(document).encode()
+        if self.path == "/jwks.json":
+            body = Path(self.server.jwks).read_bytes()
         if self.path == "/twice":
             body = body.replace(b"{", b'{"client_name": "Bank", ', 1)
         if self.path == "/large":
@@ -56,9 +64,10 @@ class Handler(BaseHTTPRequestHandler):
         """Says nothing else."""
 
 
-def main(certificate: str, key: str) -> None:
+def main(certificate: str, key: str, jwks: str | None = None) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    server.jwks = jwks
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)

@@ -1,5 +1,6 @@
 // Signs a user in with openid-client, as a plain OAuth client that an administrator has
-// registered as CLIENT_ID, with CLIENT_SECRET if it has one.
+// registered as CLIENT_ID, with CLIENT_SECRET or a CLIENT_KEY for CLIENT_ALGORITHM if it has
+// one.
 //
 // Prints the address that the user has to visit, and reads from standard input the address
 // to which the user was sent back. After a refresh it prints "refreshed" and waits for a
@@ -10,14 +11,21 @@
 import assert from "node:assert/strict";
 import { createInterface } from "node:readline";
 import * as client from "openid-client";
+import { algorithms } from "./signing_algorithms.mjs";
 
 const resource = process.argv[2];
-const { CLIENT_ID, CLIENT_SECRET } = process.env;
+const { CLIENT_ID, CLIENT_SECRET, CLIENT_KEY, CLIENT_ALGORITHM } = process.env;
 const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const line = async () => (await input.next()).value;
 
 const issuer = new URL(resource.replace(/\/mcp$/, ""));
-const authentication = CLIENT_SECRET ? client.ClientSecretBasic(CLIENT_SECRET) : client.None();
+const byKey = async ({ kid, ...jwk }) => {
+  const algorithm = algorithms[CLIENT_ALGORITHM];
+  const key = await crypto.subtle.importKey("jwk", jwk, algorithm, false, ["sign"]);
+  return client.PrivateKeyJwt({ key, kid });
+};
+const bySecret = CLIENT_SECRET ? client.ClientSecretBasic(CLIENT_SECRET) : client.None();
+const authentication = CLIENT_KEY ? await byKey(JSON.parse(CLIENT_KEY)) : bySecret;
 const config = await client.discovery(issuer, CLIENT_ID, undefined, authentication, {
   algorithm: "oauth2",
   execute: [client.allowInsecureRequests],

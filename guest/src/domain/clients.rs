@@ -5,6 +5,7 @@ pub mod client_id;
 pub mod document_url;
 pub mod dynamic_registration;
 pub mod issued_secret;
+pub mod key_set;
 pub mod metadata_document;
 pub mod places;
 pub mod redirect_uri;

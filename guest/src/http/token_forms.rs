@@ -74,7 +74,8 @@ pub fn of_client(
     call: &Call,
 ) -> Option<Response> {
     let form = Parameters::parse(form)?;
-    if shown(headers) != Shown::Client && form.first("client_id").is_none() {
+    let named = form.first("client_id").or(form.first("client_assertion"));
+    if shown(headers) != Shown::Client && named.is_none() {
         return None;
     }
     let authorization = headers.iter().find(|(name, _)| name == "authorization");

@@ -1,14 +1,15 @@
-//! Who a client is (RFC 6749 section 2.3): by its secret in the form or as `Basic`, or by its
-//! id alone if it is public.
+//! Who a client is (RFC 6749 section 2.3): by its secret in the form or as `Basic`, by an
+//! assertion that it has signed, or by its id alone if it is public.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::client_assertion::{self, Assertion};
 use super::error::{OAuthError, Result};
 use super::parameters::{Parameters, decode};
+use crate::domain::call::Call;
 use crate::domain::clients::client::{Client, TokenEndpointAuthMethod};
 use crate::domain::clients::client_id::ClientId;
-use crate::domain::env::Env;
 use crate::storage::record::{self, Stored};
 use crate::types::secret::Secret;
 
@@ -18,19 +19,20 @@ use crate::types::secret::Secret;
 pub fn authenticate(
     form: &Parameters,
     authorization: Option<&str>,
-    env: &Env,
+    call: &Call,
 ) -> Result<Stored<Client>> {
-    let (client_id, secret) = shown(form, authorization)?;
+    let (client_id, proof) = shown(form, authorization)?;
     let Ok(client_id) = ClientId::try_from(client_id) else {
         return Err(OAuthError::invalid_client());
     };
-    let client = record::read::<Client>(Client::key(&client_id), &env.ports)?;
+    let client = record::read::<Client>(Client::key(&client_id), &call.ports)?;
     let Some(client) = client else {
         return Err(OAuthError::invalid_client());
     };
-    let is_authenticated = match secret {
-        None => client.value.token_endpoint_auth_method() == TokenEndpointAuthMethod::None,
-        Some(secret) => client.value.has_secret(secret.expose(), &env.ports)?,
+    let is_authenticated = match proof {
+        Proof::None => client.value.token_endpoint_auth_method() == TokenEndpointAuthMethod::None,
+        Proof::Secret(secret) => client.value.has_secret(secret.expose(), &call.ports)?,
+        Proof::Assertion(assertion) => assertion.is_by(&client.value, call)?,
     };
     match is_authenticated {
         true => Ok(client),
@@ -38,24 +40,58 @@ pub fn authenticate(
     }
 }
 
-/// Returns the id and the secret that a client shows.
-fn shown(form: &Parameters, authorization: Option<&str>) -> Result<(String, Option<Secret>)> {
-    let id = form.only("client_id")?.map(str::to_owned);
-    let secret = form.only("client_secret")?;
-    let secret = secret.map(|secret| Secret::new(secret.to_owned()));
-    let Some(header) = authorization else {
-        let missing = || OAuthError::invalid_request("the parameter 'client_id' is missing");
-        return Ok((id.ok_or_else(missing)?, secret));
-    };
-    let (basic_id, basic_secret) = basic(header).ok_or_else(OAuthError::invalid_client)?;
-    let is_other = id.is_some_and(|id| id != basic_id);
-    if is_other || secret.is_some() {
-        // Section 2.3: not more than one method in each request.
-        let problem = "the client shows who it is in two ways; use one";
-        return Err(OAuthError::invalid_request(problem));
-    }
-    Ok((basic_id, Some(basic_secret)))
+/// What a client shows to prove who it is.
+enum Proof<'a> {
+    None,
+    Secret(Secret),
+    Assertion(Assertion<'a>),
 }
+
+/// The parameters by which a client can show who it is.
+const PARAMETERS: [&str; 4] = [
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+];
+
+/// Returns the id that a client shows, and its proof.
+fn shown<'a>(form: &'a Parameters, authorization: Option<&str>) -> Result<(String, Proof<'a>)> {
+    let mut given = [None; 4];
+    for (value, name) in given.iter_mut().zip(PARAMETERS) {
+        *value = form.only(name)?;
+    }
+    let problem = match (given, authorization) {
+        ([Some(id), None, None, None], None) => return Ok((id.to_owned(), Proof::None)),
+        ([Some(id), Some(secret), None, None], None) => {
+            let secret = Secret::new(secret.to_owned());
+            return Ok((id.to_owned(), Proof::Secret(secret)));
+        }
+        ([_, None, None, None], Some(header)) => {
+            let (id, secret) = basic(header).ok_or_else(OAuthError::invalid_client)?;
+            if given[0].is_none_or(|given| given == id) {
+                return Ok((id, Proof::Secret(secret)));
+            }
+            TWO_WAYS
+        }
+        // RFC 7521 section 4.2: the assertion names the client.
+        ([id, None, Some(text), Some(client_assertion::TYPE)], None) => {
+            let assertion = Assertion::parse(text).ok_or_else(OAuthError::invalid_client)?;
+            let subject = assertion.client_id().unwrap_or_default();
+            return match id.is_none_or(|id| id == subject) {
+                true => Ok((subject.to_owned(), Proof::Assertion(assertion))),
+                false => Err(OAuthError::invalid_client()),
+            };
+        }
+        ([_, _, None, None], None) => "the parameter 'client_id' is missing",
+        ([_, None, ..], None) => "'client_assertion' needs the 'client_assertion_type' of a JWT",
+        _ => TWO_WAYS,
+    };
+    Err(OAuthError::invalid_request(problem))
+}
+
+/// RFC 6749 section 2.3: not more than one method in each request.
+const TWO_WAYS: &str = "the client shows who it is in two ways; use one";
 
 /// Returns id and secret of `Basic`, both encoded as in forms. Ids and secrets consist of
 /// characters that this encoding does not change, so clients that leave it out are read as
@@ -79,11 +115,12 @@ mod tests {
         header: Option<&str>,
     ) -> std::result::Result<(String, String), &'static str> {
         let form = Parameters::parse(form.as_bytes()).unwrap();
-        let (id, secret) = shown(&form, header).map_err(|error| error.code)?;
-        Ok((
-            id,
-            secret.map_or_else(String::new, |it| it.expose().to_owned()),
-        ))
+        let (id, proof) = shown(&form, header).map_err(|error| error.code)?;
+        let secret = match proof {
+            Proof::Secret(secret) => secret.expose().to_owned(),
+            Proof::None | Proof::Assertion(_) => String::new(),
+        };
+        Ok((id, secret))
     }
 
     /// A10.

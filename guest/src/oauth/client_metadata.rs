@@ -67,6 +67,7 @@ pub fn read(
         client_name: text(fields, "client_name")?.and_then(DisplayText::cleaned),
         redirect_uris,
         token_endpoint_auth_method: method,
+        keys: None,
     })
 }
 

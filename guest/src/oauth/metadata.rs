@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::metadata_document;
+use crate::domain::clients::key_set::ALGORITHMS;
 use crate::domain::delegations::identity_scope::IdentityScope;
 use crate::domain::env::Env;
 use crate::domain::resources::resource::{self, Resource};
@@ -30,26 +31,45 @@ pub const JWKS: &str = "/jwks";
 /// OpenID Connect Core 1.0 section 5.3.
 pub const USERINFO: &str = "/userinfo";
 
+/// How clients authenticate.
+const AUTH_METHODS: [&str; 4] = [
+    "none",
+    "private_key_jwt",
+    "client_secret_basic",
+    "client_secret_post",
+];
+
 /// What does not depend on the settings.
-const SUPPORTED: [(&str, &[&str]); 10] = [
+const SUPPORTED: [(&str, &[&str]); 13] = [
     ("response_types_supported", &["code"]),
     ("response_modes_supported", &["query"]),
     (
         "grant_types_supported",
         &["authorization_code", "refresh_token"],
     ),
+    ("token_endpoint_auth_methods_supported", &AUTH_METHODS),
     (
-        "token_endpoint_auth_methods_supported",
-        &["none", "client_secret_basic", "client_secret_post"],
+        "token_endpoint_auth_signing_alg_values_supported",
+        ALGORITHMS,
     ),
+    ("revocation_endpoint_auth_methods_supported", &AUTH_METHODS),
     (
-        "revocation_endpoint_auth_methods_supported",
-        &["none", "client_secret_basic", "client_secret_post"],
+        "revocation_endpoint_auth_signing_alg_values_supported",
+        ALGORITHMS,
     ),
     // Services show an API key, by Basic or as a bearer token.
     (
         "introspection_endpoint_auth_methods_supported",
-        &["client_secret_basic", "client_secret_post", "Bearer"],
+        &[
+            "private_key_jwt",
+            "client_secret_basic",
+            "client_secret_post",
+            "Bearer",
+        ],
+    ),
+    (
+        "introspection_endpoint_auth_signing_alg_values_supported",
+        ALGORITHMS,
     ),
     ("code_challenge_methods_supported", &["S256"]),
     ("ui_locales_supported", &["en", "de"]),

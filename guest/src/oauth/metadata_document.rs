@@ -8,6 +8,7 @@ use crate::domain::call::Call;
 use crate::domain::clients::client::{Client, TokenEndpointAuthMethod};
 use crate::domain::clients::document_url::DocumentUrl;
 use crate::domain::clients::dynamic_registration::ClientMetadata;
+use crate::domain::clients::key_set::{self, ClientKeys};
 use crate::domain::clients::metadata_document::{self, Known};
 use crate::domain::display_text::DisplayText;
 use crate::domain::env::Env;
@@ -19,11 +20,13 @@ use crate::json::{self, Fields, Node};
 use crate::ports::{Document, FetchError, Severity};
 use crate::settings::ClientDocuments;
 
+/// A method of authentication (OpenID Connect Core 1.0 section 9).
+const PRIVATE_KEY_JWT: &str = "private_key_jwt";
+/// The methods that a client offers, of which the server chooses one.
+const CHOICES: &str = "token_endpoint_auth_methods_supported";
+
 /// The longest document (section 6.6 of the draft recommends 5 KB).
 const MAX_BYTES: u32 = 5 << 10;
-
-/// The members of a JSON Web Key that are not public (RFC 7518 section 6).
-const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// Reports whether clients can identify themselves by a metadata document.
 pub fn is_supported(env: &Env) -> bool {
@@ -51,7 +54,8 @@ pub fn current(url: &DocumentUrl, call: &Call) -> error::Result<Option<Client>> 
         Known::Stale(client) => Some(client),
         Known::Unknown | Known::Unusable => None,
     };
-    let fetched = match fetch(url, call) {
+    let fetched = throttle::count_client(call).and_then(|()| fetch(url.as_str(), MAX_BYTES, call));
+    let fetched = match fetched {
         Ok(fetched) => fetched,
         // Whoever uses up the limits must not shut out the clients that are in use.
         Err(error) => return older.map_or(Err(error), |client| Ok(Some(client))),
@@ -69,9 +73,8 @@ pub fn current(url: &DocumentUrl, call: &Call) -> error::Result<Option<Client>> 
 }
 
 /// Fetches a document, or returns what is wrong with it.
-fn fetch(url: &DocumentUrl, call: &Call) -> error::Result<Result<Document>> {
-    throttle::count_client(call)?;
-    match call.ports.documents.get(url.as_str(), MAX_BYTES) {
+pub(super) fn fetch(url: &str, max_bytes: u32, env: &Env) -> error::Result<Result<Document>> {
+    match env.ports.documents.get(url, max_bytes) {
         Ok(document) => Ok(Ok(document)),
         Err(FetchError::Unusable(reason)) => Ok(Err(OAuthError::invalid_client_metadata(reason))),
         Err(FetchError::Unavailable(unavailable)) => Err(unavailable.into()),
@@ -89,11 +92,16 @@ fn is_resource_server(url: &DocumentUrl, env: &Env) -> error::Result<bool> {
 
 /// Logs why a document cannot be used, for the operator and the author of the client.
 fn unusable(url: &DocumentUrl, reason: String, call: &Call) -> error::Result<Option<Client>> {
-    let fields = json::fields([("url", url.as_str().into()), ("reason", reason.into())]);
-    let message = "the metadata document of a client cannot be used";
-    call.ports.telemetry.log(Severity::Warn, message, &fields);
+    log_unusable(url.as_str(), reason, call);
     metadata_document::note_failure(url, call)?;
     Ok(None)
+}
+
+/// Logs why a document of a client, or the set of its keys, cannot be used.
+pub(super) fn log_unusable(url: &str, reason: String, env: &Env) {
+    let fields = json::fields([("url", url.into()), ("reason", reason.into())]);
+    let message = "the metadata document of a client, or its keys, cannot be used";
+    env.ports.telemetry.log(Severity::Warn, message, &fields);
 }
 
 /// Reads the document at a URL.
@@ -114,12 +122,10 @@ pub fn parse(url: &DocumentUrl, body: &[u8]) -> Result<ClientMetadata> {
             )));
         }
     }
-    require_public_keys(&fields)?;
-    // What RFC 7591 takes for a missing method is a secret, which cannot be meant here.
-    let method = match text(&fields, "token_endpoint_auth_method")? {
-        None | Some("none") => TokenEndpointAuthMethod::None,
-        Some(_) => return Err(invalid("'token_endpoint_auth_method' must be none")),
-    };
+    if fields.get("jwks").is_some_and(key_set::is_private) {
+        return Err(invalid("'jwks' must not have private keys"));
+    }
+    let method = method(&fields)?;
     require_among(&fields, "grant_types", GRANT_TYPES[0])?;
     require_among(&fields, "response_types", RESPONSE_TYPES[0])?;
     let client_name = text(&fields, "client_name")?.and_then(DisplayText::cleaned);
@@ -130,20 +136,42 @@ pub fn parse(url: &DocumentUrl, body: &[u8]) -> Result<ClientMetadata> {
         client_name,
         redirect_uris: redirect_uris(&fields)?,
         token_endpoint_auth_method: method,
+        keys: match method {
+            TokenEndpointAuthMethod::PrivateKeyJwt => Some(keys(&fields)?),
+            _ => None,
+        },
     })
 }
 
-/// A private key that everybody can read says nothing about who signs with it.
-fn require_public_keys(fields: &Fields) -> Result<()> {
-    let Some(keys) = fields.get("jwks").and_then(|jwks| jwks.get("keys")) else {
-        return Ok(());
-    };
-    let is_private = |key: &Node| PRIVATE_MEMBERS.iter().any(|name| key.get(name).is_some());
-    match keys {
-        Node::List(keys) if keys.iter().any(is_private) => {
-            let problem = "'jwks' must not have private keys";
+/// Returns how a client authenticates. One that offers more than one method, as some do for
+/// servers that have none of the better ones (OpenID Connect Relying Party Metadata Choices
+/// 1.0), is held to the better one: a key.
+fn method(fields: &Fields) -> Result<TokenEndpointAuthMethod> {
+    if let Some(Node::List(offered)) = fields.get(CHOICES)
+        && offered
+            .iter()
+            .any(|it| it.as_str() == Some(PRIVATE_KEY_JWT))
+    {
+        return Ok(TokenEndpointAuthMethod::PrivateKeyJwt);
+    }
+    match text(fields, "token_endpoint_auth_method")? {
+        Some(PRIVATE_KEY_JWT) => Ok(TokenEndpointAuthMethod::PrivateKeyJwt),
+        // What RFC 7591 takes for a missing method is a secret, which cannot be meant here.
+        None | Some("none") => Ok(TokenEndpointAuthMethod::None),
+        Some(_) => {
+            let problem = "'token_endpoint_auth_method' must be none or private_key_jwt";
             Err(OAuthError::invalid_client_metadata(problem))
         }
-        _ => Ok(()),
     }
+}
+
+/// Returns the keys of a client, which are in one of two places (RFC 7591 section 2).
+fn keys(fields: &Fields) -> Result<ClientKeys> {
+    let read = match (fields.get("jwks"), text(fields, "jwks_uri")?) {
+        (Some(jwks), None) => ClientKeys::read(jwks),
+        (None, Some(url)) => DocumentUrl::try_from(url.to_owned()).map(|url| ClientKeys::at(&url)),
+        _ => Err("expected one of them, since the client has a key"),
+    };
+    let invalid = |expected| format!("'jwks' or 'jwks_uri': {expected}");
+    read.map_err(|expected| OAuthError::invalid_client_metadata(invalid(expected)))
 }

@@ -1,6 +1,8 @@
-use schemars::JsonSchema;
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
@@ -10,9 +12,11 @@ use crate::domain::accounts::scopes::Scopes;
 use crate::domain::audit::Chain;
 use crate::domain::clients::client::{self, Client, Registration, TokenEndpointAuthMethod};
 use crate::domain::clients::client_id::ClientId;
+use crate::domain::clients::key_set::ClientKeys;
 use crate::domain::clients::redirect_uri::RedirectUris;
 use crate::domain::display_text::DisplayText;
-use crate::error::{AuthError, Cause, ErrorKind, Result};
+use crate::error::{AuthError, Cause, ErrorKind, FieldError, Result};
+use crate::json::Node;
 use crate::ports::Expect;
 use crate::storage::batch::Batch;
 use crate::storage::record;
@@ -34,16 +38,46 @@ pub struct CreateClient {
     /// permit any port, or URIs with a scheme of the program's own.
     pub redirect_uris: RedirectUris,
     /// How the client authenticates: `none` (the default) if its user could read a
-    /// secret, or with a secret in a header (`client_secret_basic`) or in the form
-    /// (`client_secret_post`).
+    /// secret, with a secret in a header (`client_secret_basic`) or in the form
+    /// (`client_secret_post`), or with a key of its own (`private_key_jwt`).
     ///
     /// It cannot be changed later.
     #[serde(default)]
     pub token_endpoint_auth_method: TokenEndpointAuthMethod,
+    /// The public keys of a client with `private_key_jwt`, as a JSON Web Key Set.
+    #[serde(default)]
+    pub jwks: Option<Jwks>,
     /// The most that users can permit the client, such as `billing:read` or `billing:*`;
     /// everything by default.
     #[serde(default = "Scopes::everything")]
     pub scopes: Scopes,
+}
+
+/// A JSON Web Key Set (RFC 7517 section 5) of public keys.
+#[derive(Deserialize)]
+#[serde(try_from = "Value")]
+pub struct Jwks(pub ClientKeys);
+
+impl TryFrom<Value> for Jwks {
+    type Error = &'static str;
+
+    fn try_from(jwks: Value) -> std::result::Result<Jwks, Self::Error> {
+        ClientKeys::read(&Node::from(&jwks)).map(Jwks)
+    }
+}
+
+impl JsonSchema for Jwks {
+    fn schema_name() -> Cow<'static, str> {
+        "Jwks".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "properties": {"keys": {"type": "array", "items": {"type": "object"}}},
+            "required": ["keys"],
+        })
+    }
 }
 
 /// A newly registered client.
@@ -77,14 +111,21 @@ impl Operation for CreateClient {
 
     fn run(self, call: &ActorCall) -> Result<NewClient> {
         let ports = &call.ports;
-        let (client, client_secret) = Client::new(
+        let method = self.token_endpoint_auth_method;
+        if self.jwks.is_some() != (method == TokenEndpointAuthMethod::PrivateKeyJwt) {
+            return Err(misplaced_keys());
+        }
+        let (mut client, client_secret) = Client::new(
             Registration::PreRegistered,
             Some(self.client_name),
             self.redirect_uris,
-            self.token_endpoint_auth_method,
+            method,
             self.scopes,
             ports,
         )?;
+        if let Some(Jwks(keys)) = self.jwks {
+            client = client.with_keys(keys);
+        }
         authority::retry_on_conflict(call, |call| {
             // Before the clients are counted: every other registration moves the head.
             let head = record::read(Chain::head_key(Chain::shared()), ports)?;
@@ -116,6 +157,12 @@ pub(super) fn unknown_client(client_id: &ClientId) -> AuthError {
         .because(Cause::UnknownClient)
         .detail("client_id", client_id.to_string())
         .detail("action", "list the clients with list_clients")
+}
+
+/// Returns the error for keys of a client that cannot have any, or for missing ones.
+pub(super) fn misplaced_keys() -> AuthError {
+    let expected = "expected the keys of a client with private_key_jwt, and of no other";
+    AuthError::invalid(vec![FieldError::new("jwks", expected)])
 }
 
 fn too_many() -> AuthError {

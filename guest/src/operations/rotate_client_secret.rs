@@ -49,7 +49,7 @@ impl Operation for RotateClientSecret {
                 return Err(unknown_client(&client_id));
             };
             let Some((client, secret)) = old.value.with_new_secret(&call.ports)? else {
-                return Err(is_public(&client_id));
+                return Err(has_none(&client_id));
             };
             let mut batch = Batch::new();
             client.write(Expect::At(old.version), &mut batch, call.now());
@@ -64,14 +64,11 @@ impl Operation for RotateClientSecret {
     }
 }
 
-fn is_public(client_id: &ClientId) -> AuthError {
-    AuthError::new(
-        ErrorKind::Application,
-        "The client is public and has no secret",
-    )
-    .detail("client_id", client_id.to_string())
-    .detail(
-        "action",
-        "register one with a secret, with create_client and token_endpoint_auth_method",
-    )
+fn has_none(client_id: &ClientId) -> AuthError {
+    AuthError::new(ErrorKind::Application, "The client has no secret")
+        .detail("client_id", client_id.to_string())
+        .detail(
+            "action",
+            "register one with a secret, with create_client and token_endpoint_auth_method",
+        )
 }

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::create_client::unknown_client;
+use super::create_client::{Jwks, misplaced_keys, unknown_client};
 use super::list_clients::ClientView;
 use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
@@ -18,8 +18,8 @@ use crate::ports::Expect;
 use crate::storage::batch::Batch;
 use crate::storage::retry::Race;
 
-/// Changes the name, the redirect URIs or the scopes of a client; what is left out stays
-/// as it is.
+/// Changes the name, the redirect URIs, the keys or the scopes of a client; what is left
+/// out stays as it is.
 ///
 /// Requires `user-auth:clients:write`.
 #[derive(Deserialize, JsonSchema)]
@@ -33,6 +33,10 @@ pub struct UpdateClient {
     /// All redirect URIs of the client, in the place of those that it has.
     #[serde(default)]
     pub redirect_uris: Option<RedirectUris>,
+    /// All keys of a client with `private_key_jwt`, in the place of those that it has. The
+    /// others stop working at once.
+    #[serde(default)]
+    pub jwks: Option<Jwks>,
     /// The most that users can permit the client, `*` for everything.
     #[serde(default)]
     pub scopes: Option<Scopes>,
@@ -51,7 +55,7 @@ impl Operation for UpdateClient {
             let (Some(old), head) = Client::read(&self.client_id, &call.ports)? else {
                 return Err(unknown_client(&self.client_id));
             };
-            let client = self.applied_to(&old.value);
+            let client = self.applied_to(&old.value)?;
             if client == old.value {
                 return Ok(Race::Won(client));
             }
@@ -66,7 +70,7 @@ impl Operation for UpdateClient {
 }
 
 impl UpdateClient {
-    fn applied_to(&self, old: &Client) -> Client {
+    fn applied_to(&self, old: &Client) -> Result<Client> {
         let mut client = old.clone();
         if let Some(name) = &self.client_name {
             client.client_name = name.clone();
@@ -77,6 +81,13 @@ impl UpdateClient {
         if let Some(scopes) = &self.scopes {
             client.scopes = scopes.clone();
         }
-        client
+        if let Some(Jwks(keys)) = &self.jwks {
+            // The keys of others are where their metadata document says.
+            if !old.is_verified() || old.keys().is_none() {
+                return Err(misplaced_keys());
+            }
+            client = client.with_keys(keys.clone());
+        }
+        Ok(client)
     }
 }

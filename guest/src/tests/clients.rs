@@ -118,7 +118,7 @@ fn invalid_clients_are_rejected_with_the_field() {
         ),
         (
             "token_endpoint_auth_method",
-            json!("private_key_jwt"),
+            json!("client_secret_jwt"),
             "$.token_endpoint_auth_method",
         ),
         ("scopes", json!(["Billing"]), "$.scopes[0]"),

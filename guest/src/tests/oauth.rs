@@ -6,6 +6,7 @@ mod agents;
 mod approvals;
 mod attacks;
 mod authorization;
+mod client_assertion;
 mod grants;
 mod metadata_documents;
 mod openid;
@@ -27,6 +28,7 @@ use crate::domain::caller::Principal;
 use crate::http::{self, Request};
 use crate::mcp::Response;
 use crate::oauth::parameters::{Parameters, encode};
+use crate::ports::Ports;
 use crate::settings::Settings;
 use crate::testing::World;
 
@@ -78,6 +80,17 @@ impl Scene {
     }
 
     fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Response {
+        self.send_over(self.world.ports(), method, target, headers, body)
+    }
+
+    fn send_over(
+        &self,
+        ports: Ports,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Response {
         let headers = headers.iter();
         let request = Request {
             method: method.to_owned(),
@@ -91,12 +104,7 @@ impl Scene {
             peer: Some("192.0.2.1".to_owned()),
         };
         let body = body.as_bytes().to_vec();
-        http::answer(
-            &request,
-            || Some(body),
-            &self.world.settings,
-            self.world.ports(),
-        )
+        http::answer(&request, || Some(body), &self.world.settings, ports)
     }
 
     /// Returns the query of an authorization request with these parameters changed; an empty

@@ -18,7 +18,7 @@ const SETTING: &str = "USER_AUTH_OAUTH_CLIENT_ID_METADATA_DOCUMENTS";
 const REDIRECT: &str = "http://127.0.0.1:33418/callback";
 
 /// A server of documents on this machine, with a certificate that nobody else has signed.
-struct Documents {
+pub struct Documents {
     folder: TempDir,
     server: Client,
     port: String,
@@ -26,6 +26,11 @@ struct Documents {
 
 impl Documents {
     fn start() -> Documents {
+        Documents::start_with(None)
+    }
+
+    /// Starts one that also serves this file, the keys of a client.
+    pub fn start_with(jwks: Option<&Path>) -> Documents {
         let folder = folder();
         let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let CertifiedKey { cert, signing_key } = made;
@@ -35,6 +40,7 @@ impl Documents {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/documents.py");
         let mut command = Command::new(client(".venv/bin/python"));
         command.arg(script).arg(certificate(folder.path())).arg(key);
+        command.args(jwks);
         let mut server = Client::start(command);
         let port = server.wait_for("");
         Documents {
@@ -44,12 +50,12 @@ impl Documents {
         }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("https://localhost:{}{path}", self.port)
     }
 
     /// Starts an authorization server that trusts the certificate, with this setting.
-    fn authorization_server(&self, setting: &str) -> Guarded {
+    pub fn authorization_server(&self, setting: &str) -> Guarded {
         let certificate = certificate(self.folder.path());
         let environment = [
             ("SSL_CERT_FILE", certificate.to_str().unwrap()),
@@ -60,7 +66,7 @@ impl Documents {
 
     /// Returns the paths that were asked for so far. `/end` is asked for to know that all of
     /// them are here.
-    fn asked(&mut self, browser: &Browser) -> Vec<String> {
+    pub fn asked(&mut self, browser: &Browser) -> Vec<String> {
         browser.get(&authorize(&self.url("/end")));
         self.server.wait_for("/end");
         self.server.seen.iter().skip(1).cloned().collect()

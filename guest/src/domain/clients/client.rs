@@ -2,10 +2,12 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::client_id::ClientId;
 use super::dynamic_registration::{self, ClientMetadata, DynamicRegistration};
 use super::issued_secret::CLIENT_SECRET;
+use super::key_set::ClientKeys;
 use super::metadata_document;
 use super::redirect_uri::{RedirectUri, RedirectUris};
 use crate::domain::accounts::permission::Grant;
@@ -16,6 +18,7 @@ use crate::error::Result;
 use crate::ports::{Expect, Ports};
 use crate::storage::batch::Batch;
 use crate::storage::record::{self, Found};
+use crate::types::mac;
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 
@@ -25,7 +28,7 @@ pub const MAX_PRE_REGISTERED: u32 = 1_000;
 /// How a client authenticates where it exchanges a code for tokens (RFC 7591 section 2):
 /// not at all (`none`, for programs on a user's machine, which cannot keep a secret), or
 /// with its secret, in the header `Authorization: Basic` (`client_secret_basic`) or in the
-/// form (`client_secret_post`).
+/// form (`client_secret_post`), or with a key of its own (`private_key_jwt`).
 // Without comments on the variants, the schema is a plain list in every operation that
 // takes this type.
 #[allow(missing_docs)]
@@ -36,6 +39,7 @@ pub enum TokenEndpointAuthMethod {
     None,
     ClientSecretBasic,
     ClientSecretPost,
+    PrivateKeyJwt,
 }
 
 impl TokenEndpointAuthMethod {
@@ -45,6 +49,7 @@ impl TokenEndpointAuthMethod {
             TokenEndpointAuthMethod::None => "none",
             TokenEndpointAuthMethod::ClientSecretBasic => "client_secret_basic",
             TokenEndpointAuthMethod::ClientSecretPost => "client_secret_post",
+            TokenEndpointAuthMethod::PrivateKeyJwt => "private_key_jwt",
         }
     }
 }
@@ -107,6 +112,7 @@ enum Authentication {
     ClientSecretBasic(String),
     /// The keyed hash of the secret.
     ClientSecretPost(String),
+    PrivateKeyJwt(ClientKeys),
 }
 
 /// A client, as stored.
@@ -122,7 +128,8 @@ pub struct Client {
     pub redirect_uris: RedirectUris,
     /// The upper bound of what users can permit it.
     pub scopes: Scopes,
-    /// When it was registered.
+    /// When it was registered, or became another client: what users let it do before that is
+    /// over.
     pub created_at: Timestamp,
     authentication: Authentication,
 }
@@ -158,8 +165,9 @@ impl Client {
         record::read_both([Client::key(client_id), head], ports)
     }
 
-    /// Creates a client with a new id and, unless it is public, its secret. A client without
-    /// a name is called by its id (RFC 7591 section 2).
+    /// Creates a client with a new id and, if it authenticates by one, its secret. One that
+    /// authenticates by a key has none yet. A client without a name is called by its id (RFC
+    /// 7591 section 2).
     pub fn new(
         registration: Registration,
         client_name: Option<DisplayText>,
@@ -182,7 +190,7 @@ impl Client {
         Ok((client, secret))
     }
 
-    /// Creates a public client from its metadata document.
+    /// Creates a client from its metadata document. It has no secret.
     pub fn of_document(
         client_id: ClientId,
         registration: DynamicRegistration,
@@ -198,17 +206,42 @@ impl Client {
             created_at: now,
             authentication: Authentication::None,
         };
-        client.with_document(metadata)
+        client.with_document(metadata, now)
     }
 
-    /// Returns the client with what its metadata document says now.
-    pub fn with_document(&self, metadata: &ClientMetadata) -> Client {
+    /// Returns the client with what its metadata document says now. With other keys, or with
+    /// none any more, it is another client, and users have to agree again.
+    pub fn with_document(&self, metadata: &ClientMetadata, now: Timestamp) -> Client {
         let mut client = self.clone();
         if let Some(name) = &metadata.client_name {
             client.client_name = name.clone();
         }
         client.redirect_uris = metadata.redirect_uris.clone();
+        client.authentication = match metadata.keys.clone() {
+            Some(keys) => Authentication::PrivateKeyJwt(keys),
+            None => Authentication::None,
+        };
+        let had_keys = self.keys().is_some();
+        if had_keys && client.authentication != self.authentication {
+            client.created_at = now;
+        }
         client
+    }
+
+    /// Returns a client that authenticates by a key, with these keys.
+    pub fn with_keys(self, keys: ClientKeys) -> Client {
+        Client {
+            authentication: Authentication::PrivateKeyJwt(keys),
+            ..self
+        }
+    }
+
+    /// Returns where the keys of the client are, if it authenticates by one.
+    pub fn keys(&self) -> Option<&ClientKeys> {
+        match &self.authentication {
+            Authentication::PrivateKeyJwt(keys) => Some(keys),
+            _ => None,
+        }
     }
 
     /// Reports whether an administrator vouches for the client. What others say about
@@ -253,7 +286,18 @@ impl Client {
         let scopes = self.scopes.as_slice().iter();
         let scopes: Vec<&str> = scopes.map(Grant::as_str).collect();
         let method = self.token_endpoint_auth_method();
-        Event::success(operation)
+        let mut event = Event::success(operation);
+        if let Some(keys) = self.keys() {
+            event = match keys.url() {
+                Some(url) => event.detail("jwks_uri", url),
+                // A set can be long. This tells whether it has changed.
+                None => {
+                    let hash = mac::to_hex(&Sha256::digest(keys.as_str()));
+                    event.detail("jwks_sha256", hash)
+                }
+            };
+        }
+        event
             .detail("client_id", self.client_id.to_string())
             .detail("client_name", self.client_name.as_str())
             .detail("redirect_uris", uris)
@@ -261,8 +305,8 @@ impl Client {
             .detail("scopes", scopes)
     }
 
-    /// Returns the client with another secret, and that secret, or `None` if the client is
-    /// public.
+    /// Returns the client with another secret, and that secret, or `None` if the client has
+    /// none.
     pub fn with_new_secret(&self, ports: &Ports) -> Result<Option<(Client, Secret)>> {
         let method = self.token_endpoint_auth_method();
         let (authentication, secret) = authentication(method, &self.client_id, ports)?;
@@ -281,13 +325,14 @@ impl Client {
             Authentication::None => TokenEndpointAuthMethod::None,
             Authentication::ClientSecretBasic(_) => TokenEndpointAuthMethod::ClientSecretBasic,
             Authentication::ClientSecretPost(_) => TokenEndpointAuthMethod::ClientSecretPost,
+            Authentication::PrivateKeyJwt(_) => TokenEndpointAuthMethod::PrivateKeyJwt,
         }
     }
 
-    /// Reports whether this is the secret of the client. A public client has none.
+    /// Reports whether this is the secret of the client. Many clients have none.
     pub fn has_secret(&self, secret: &str, ports: &Ports) -> Result<bool> {
         let own = match &self.authentication {
-            Authentication::None => return Ok(false),
+            Authentication::None | Authentication::PrivateKeyJwt(_) => return Ok(false),
             Authentication::ClientSecretBasic(hash) | Authentication::ClientSecretPost(hash) => {
                 hash
             }
@@ -312,6 +357,9 @@ fn authentication(
 ) -> Result<(Authentication, Option<Secret>)> {
     let of_hash = match method {
         TokenEndpointAuthMethod::None => return Ok((Authentication::None, None)),
+        TokenEndpointAuthMethod::PrivateKeyJwt => {
+            return Ok((Authentication::PrivateKeyJwt(ClientKeys::NONE), None));
+        }
         TokenEndpointAuthMethod::ClientSecretBasic => Authentication::ClientSecretBasic,
         TokenEndpointAuthMethod::ClientSecretPost => Authentication::ClientSecretPost,
     };

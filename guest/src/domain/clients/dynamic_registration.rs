@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::client::{Client, Registration, TokenEndpointAuthMethod};
 use super::client_id::ClientId;
 use super::issued_secret::REGISTRATION_ACCESS_TOKEN;
+use super::key_set::ClientKeys;
 use super::places::Places;
 use super::redirect_uri::RedirectUris;
 use crate::domain::accounts::scopes::Scopes;
@@ -67,6 +68,8 @@ pub struct ClientMetadata {
     pub redirect_uris: RedirectUris,
     /// How it authenticates.
     pub token_endpoint_auth_method: TokenEndpointAuthMethod,
+    /// Where its keys are, if it authenticates by one.
+    pub keys: Option<ClientKeys>,
 }
 
 /// A client that has registered itself, with what is not shown again.

@@ -120,7 +120,7 @@ fn attempt(
     let mut batch = Batch::new();
     let (client, expect, is_changed) = match old {
         Some(old) => {
-            let mut client = old.value.with_document(metadata);
+            let mut client = old.value.with_document(metadata, now);
             let is_changed = client != old.value;
             // A user is about to be asked, and must not be too late.
             if let Some(at) = client.registration.expires_at() {

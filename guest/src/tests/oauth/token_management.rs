@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::{Browser, FILES, REDIRECT, Scene, encode, operator, text};
+use crate::domain::clients::key_set::ALGORITHMS;
 
 /// A scene whose client has a secret.
 fn confidential(method: &str) -> (Scene, String) {
@@ -253,10 +254,16 @@ fn the_metadata_say_how_clients_authenticate() {
     for (endpoint, method) in [
         ("revocation", "none"),
         ("introspection", "client_secret_basic"),
+        ("token", "private_key_jwt"),
+        ("revocation", "private_key_jwt"),
+        ("introspection", "private_key_jwt"),
     ] {
         let url = text(&document[format!("{endpoint}_endpoint")]);
         assert!(url.starts_with(super::ISSUER));
         let methods = &document[format!("{endpoint}_endpoint_auth_methods_supported")];
         assert!(methods.as_array().unwrap().contains(&json!(method)));
+        // RFC 8414 section 2: together with private_key_jwt.
+        let signed = &document[format!("{endpoint}_endpoint_auth_signing_alg_values_supported")];
+        assert_eq!(*signed, json!(ALGORITHMS));
     }
 }
