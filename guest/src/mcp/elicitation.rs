@@ -12,7 +12,7 @@ use super::error::RpcError;
 use super::method_request::MethodRequest;
 use super::protocol::Request;
 use crate::error::{AuthError, Cause, ErrorKind, Result};
-use crate::json::{Fields, JsonText, Node};
+use crate::json::{self, Fields, JsonText, Node};
 use crate::operations::{BeginSignIn, CompleteSignIn, Definition, Operation, begun};
 use crate::ports::Ports;
 
@@ -73,12 +73,16 @@ impl Page {
         result
     }
 
+    /// Returns the id of what the page is about, which is part of its URL.
+    fn id(&self) -> &str {
+        self.url.split_once("id=").map_or("", |(_, id)| id)
+    }
+
     /// Returns the error that says that a page has to be opened first (2025-11-25).
     fn required(self) -> RpcError {
-        let id = self.url.split_once("id=").map_or("", |(_, id)| id);
         let page = json!({
             "mode": "url",
-            "elicitationId": id,
+            "elicitationId": self.id(),
             "url": self.url,
             "message": self.message,
         });
@@ -111,13 +115,27 @@ pub fn instead_of_output(
         }
         // With a second call of `begin_sign_in` the client would open a second page.
         (Era::Handshake(_), CompleteSignIn::NAME) => {
-            let is_pending = output.get("status").and_then(Node::as_str) == Some("pending");
-            let sign_in_id = request.pending.as_deref().filter(|_| is_pending)?;
-            let begun = JsonText::of(&begun(sign_in_id, &request.call).ok()?);
-            Some(Ask::Required(Page::of_sign_in(&begun.node())?.required()))
+            let begun = begun(request.pending.as_deref()?, &request.call).ok()?;
+            let page = Page::of_sign_in(&JsonText::of(&begun).node())?;
+            if output.get("status").and_then(Node::as_str) == Some("pending") {
+                return Some(Ask::Required(page.required()));
+            }
+            note_complete(&page, request);
+            None
         }
         _ => None,
     }
+}
+
+/// Tells a client that its user is done with a page (2025-11-25), so that it can close it.
+fn note_complete(page: &Page, request: &MethodRequest) {
+    let notification = json!({
+        "jsonrpc": "2.0",
+        "method": "notifications/elicitation/complete",
+        "params": {"elicitationId": page.id()},
+    });
+    let client = request.call.ports.client;
+    client.notify(&json::text(&notification));
 }
 
 /// Returns what a client that can open pages gets in the place of this error, if its user can

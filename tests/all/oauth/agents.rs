@@ -175,6 +175,8 @@ impl Scene {
         assert_eq!(is_asked, way == Way::Elicitation, "{username}:\n{said}");
         let is_told = said.contains("-32042");
         assert_eq!(is_told, way == Way::Handshake, "{username}:\n{said}");
+        let is_done = said.contains("notifications/elicitation/complete");
+        assert_eq!(is_done, way == Way::Handshake, "{username}:\n{said}");
         let is_greeted = said.contains(r#""initialize""#);
         assert_eq!(is_greeted, way == Way::Handshake, "{username}:\n{said}");
         for text in [said, agent.seen.join("\n")] {
