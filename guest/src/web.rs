@@ -21,6 +21,8 @@ pub mod texts;
 pub mod verify_email;
 pub mod visit;
 
+use crate::domain::delegations::approval;
+
 /// The paths of the pages, below the issuer.
 pub const SIGN_IN: &str = "/sign-in";
 /// The second step of signing in.
@@ -38,7 +40,7 @@ pub const CONSENT: &str = "/consent";
 /// Signing in for an agent.
 pub const AGENT_SIGN_IN: &str = "/agent-sign-in";
 /// Approving a call of an agent.
-pub const APPROVE: &str = "/approve";
+pub const APPROVE: &str = approval::PAGE;
 /// Connected apps.
 pub const APPS: &str = "/apps";
 /// Signing out.

@@ -313,7 +313,7 @@ fn a_client_registers_itself_and_keeps_its_tokens_over_a_restart() {
     assert_eq!(registered.header("cache-control"), Some("no-store"));
     let client = registered.json();
     assert_eq!(client["redirect_uris"], json!([REDIRECT]));
-    // F-03: the client that starts again does not fill the store.
+    // The client that starts again does not fill the store.
     let again = register(&scene, &body.to_string());
     assert_eq!(again.json()["client_id"], client["client_id"]);
 

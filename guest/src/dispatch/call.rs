@@ -19,7 +19,6 @@ use crate::json::{self, JsonText, Node};
 use crate::ports::{Audit, Credential, Ended, Ports};
 use crate::settings::PublicUrl;
 use crate::types::id::Id;
-use crate::web;
 
 /// Runs an operation if the caller may, and records the call. `input` is the input for
 /// the audit log; it need not contain secrets.
@@ -112,7 +111,7 @@ impl Asked<'_> {
             .as_ref()
             .map_or("", PublicUrl::as_str);
         let question = Question {
-            page: format!("{public_url}{}", web::APPROVE),
+            page: format!("{public_url}{}", approval::PAGE),
             operation: self.name,
             exact: json::to_vec(input),
             shown: redact::for_page(input, &schemas::shape(self.name)),

@@ -21,8 +21,8 @@ struct Limits {
     items: usize,
     /// Maximum bytes of all names and values together; the rest is omitted.
     bytes: usize,
-    /// Whether it is for whoever has sent the input. Then nothing is hidden but secrets by their
-    /// schema: what looks like a secret in another field, or stands in a list whose items may be
+    /// Whether the reader may see what was sent. Then only what the schema marks as secret is
+    /// hidden: what looks like a secret in another field, or stands in a list whose items may be
     /// invalid, may be what matters.
     is_for_sender: bool,
 }
@@ -111,6 +111,10 @@ impl View {
         let declared = schema["properties"].as_object();
         let declared = match (declared, allows(schema, "object")) {
             (Some(declared), _) => declared,
+            // Nothing is declared of its fields, so they are shown as they are.
+            (None, true) if self.limits.is_for_sender => {
+                return self.text(&json::text(&Node::Object(fields.clone())));
+            }
             (None, true) => &Map::new(),
             (None, false) => return None,
         };
@@ -326,6 +330,17 @@ mod tests {
             let shown = of(&json!({"name": secret}), &schema).unwrap();
             assert!(!shown.contains(secret), "{shown}");
         }
+    }
+
+    #[test]
+    fn whoever_approves_sees_objects_that_nothing_is_declared_of() {
+        let keys = json!({"keys": [{"kty": "OKP", "x": "abc"}]});
+        let input = json!({"client_id": "client-1", "jwks": keys});
+        let shape = schemas::shape("update_client");
+        let shown = for_page(&(&input).into(), &shape).unwrap();
+        assert!(shown.contains("OKP") && shown.contains("abc"), "{shown}");
+        let logged = of(&input, &shape).unwrap();
+        assert!(!logged.contains("OKP"), "{logged}");
     }
 
     #[test]

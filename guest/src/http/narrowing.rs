@@ -28,7 +28,9 @@ pub fn narrow(mut offer: Offer, request: &Request, by_path: bool) -> Result<Offe
         .ok_or_else(|| Refusal::new(400, "the query of the address cannot be read"))?;
     if let Some(name) = query.names().find(|name| is_misspelt(name)) {
         let name = shortened(name);
-        let message = format!("the parameter {name} is not known; expected {PARAMETER}");
+        let message = format!(
+            "the parameter {name} is not known; expected {PARAMETER}, or the path /mcp/readonly"
+        );
         return Err(Refusal::new(400, &message));
     }
     let by_query = query.only(PARAMETER).map_err(|Repeated(name)| {

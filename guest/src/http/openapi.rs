@@ -15,7 +15,7 @@ use crate::settings::Settings;
 /// Size of the document in bytes, so that its text need not move while it grows.
 const ROUGHLY: usize = 192 << 10;
 /// The document without the operations, for a server with the usual header for API keys.
-const REST: &str = include_str!("openapi.json");
+const WITHOUT_OPERATIONS: &str = include_str!("openapi.json");
 
 pub fn answer(request: &Request, settings: &Settings) -> Result<Response, Refusal> {
     request.require_method(&["GET", "HEAD"])?;
@@ -26,7 +26,7 @@ pub fn answer(request: &Request, settings: &Settings) -> Result<Response, Refusa
 /// Returns the document without the operations.
 #[expect(clippy::expect_used, reason = "a test parses the file")]
 fn rest(request: &Request, settings: &Settings) -> Value {
-    let rest = json::parse(REST.as_bytes()).expect("the file is JSON");
+    let rest = json::parse(WITHOUT_OPERATIONS.as_bytes()).expect("the file is JSON");
     let mut rest = Value::from(rest);
     rest["info"]["version"] = env!("CARGO_PKG_VERSION").into();
     // Relative to this document if the operator has set no URL.

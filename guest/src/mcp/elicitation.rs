@@ -156,10 +156,11 @@ pub fn instead_of_error(request: &MethodRequest, error: &AuthError) -> Option<As
 pub fn resume(request: &MethodRequest, operation: &Definition) -> Option<Result<JsonText>> {
     let action = action(request)?;
     if action != "accept" {
-        return Some(Err(AuthError::new(
-            ErrorKind::Authentication,
-            "The user did not open the page",
-        )));
+        let kind = match operation.name {
+            BeginSignIn::NAME => ErrorKind::Authentication,
+            _ => ErrorKind::Authorization,
+        };
+        return Some(Err(AuthError::new(kind, "The user did not open the page")));
     }
     if operation.name != BeginSignIn::NAME {
         return None;

@@ -46,15 +46,22 @@ pub fn find(
     };
     let records = records_of(url, call)?;
     let mut entries = call.ports.store.get(&records)?;
-    let mut is_there = || entries.pop().flatten();
-    let (is_new, is_fresh) = (is_there().is_some(), is_there().is_some());
-    let known = record::parse::<ClientKeys>(is_there(), &call.ports)?;
-    let known = known.map_or_else(Vec::new, |known| known.value.find(algorithm, kid));
-    if is_new || is_fresh && !known.is_empty() {
-        return Ok(known);
+    let mut next = || entries.pop().flatten();
+    // Whether the fetch of the last minute has found a good set, if there was one.
+    let newest = record::parse::<bool>(next(), &call.ports)?.map(|newest| newest.value);
+    let is_fresh = next().is_some();
+    let set = record::parse::<ClientKeys>(next(), &call.ports)?;
+    let is_known = set.is_some();
+    let known = set.map_or_else(Vec::new, |set| set.value.find(algorithm, kid));
+    match newest {
+        Some(false) if known.is_empty() => return Err(AuthError::unavailable(AGAIN)),
+        Some(_) => return Ok(known),
+        None if is_fresh && !known.is_empty() => return Ok(known),
+        None => {}
     }
-    match fetch(url, records, call) {
+    match fetch(url, records, is_known, call) {
         Ok(Some(keys)) => Ok(keys.find(algorithm, kid)),
+        Ok(None) if known.is_empty() => Err(AuthError::unavailable(AGAIN)),
         Ok(None) => Ok(known),
         // Whoever uses up the limits must not shut out the clients that are in use.
         Err(error) if known.is_empty() => Err(error),
@@ -63,33 +70,47 @@ pub fn find(
 }
 
 /// Returns the store keys of what is known of the keys at a URL: the newest good set, the
-/// mark of an answer within the hour, and that of one within the minute.
+/// mark of a good answer within the hour, and what has become of a fetch within the minute.
 fn records_of(url: &str, call: &Call) -> Result<[String; 3]> {
     let name = mac::to_hex(&mac::pseudonym(&["client-keys", url], &call.ports)?);
     Ok(["set", "fresh", "new"].map(|kind| format!("client-keys/{name}/{kind}")))
 }
 
 /// Fetches a key set, or returns `None` if there is no good one.
-fn fetch(url: &str, [set, fresh, new]: [String; 3], call: &Call) -> Result<Option<ClientKeys>> {
+fn fetch(
+    url: &str,
+    [set, fresh, new]: [String; 3],
+    is_known: bool,
+    call: &Call,
+) -> Result<Option<ClientKeys>> {
     if !metadata_document::is_supported(call) {
         return Err(AuthError::not_offered());
     }
-    throttle::count_client(call)?;
+    // A source without fetches left must not keep keys alive that the client has withdrawn, and
+    // one fetch a minute is no burden.
+    if !is_known {
+        throttle::count_client(call)?;
+    }
     let ports = &call.ports;
     // One of those that miss a key at the same time fetches the set for all.
     let gate = format!("{set}/fetches");
     if ports.store.add(&gate, 1, ttl_ms(AGAIN))? > 1 {
         return Err(AuthError::unavailable(UNDER_WAY));
     }
-    let fetched = metadata_document::fetch(url, MAX_BYTES, call)?;
+    let fetched = metadata_document::fetch(url, MAX_BYTES, call);
+    if fetched.is_err() {
+        // Nothing was asked of the server of the client, so the next one may try.
+        ports.store.add(&gate, -1, ttl_ms(AGAIN))?;
+    }
+    let fetched = fetched?;
     let keys = fetched.and_then(|document| {
         let jwks = json::parse(&document.body).unwrap_or(Node::Null);
         ClientKeys::read(&jwks).map_err(OAuthError::invalid_client_metadata)
     });
     let mut batch = Batch::new();
-    batch.put(fresh, Expect::Any, &(), ttl_ms(FRESH));
-    batch.put(new, Expect::Any, &(), ttl_ms(AGAIN));
+    batch.put(new, Expect::Any, &keys.is_ok(), ttl_ms(AGAIN));
     if let Ok(keys) = &keys {
+        batch.put(fresh, Expect::Any, &(), ttl_ms(FRESH));
         batch.put(set, Expect::Any, keys, ttl_ms(KEPT));
     }
     // A batch without conditions has no conflicts.

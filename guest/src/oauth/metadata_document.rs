@@ -167,7 +167,8 @@ fn method(fields: &Fields) -> Result<TokenEndpointAuthMethod> {
 
 /// Returns the keys of a client, which are in one of two places (RFC 7591 section 2).
 fn keys(fields: &Fields) -> Result<ClientKeys> {
-    let read = match (fields.get("jwks"), text(fields, "jwks_uri")?) {
+    let jwks = fields.get("jwks").filter(|jwks| !jwks.is_null());
+    let read = match (jwks, text(fields, "jwks_uri")?) {
         (Some(jwks), None) => ClientKeys::read(jwks),
         (None, Some(url)) => DocumentUrl::try_from(url.to_owned()).map(|url| ClientKeys::at(&url)),
         _ => Err("expected one of them, since the client has a key"),

@@ -112,8 +112,16 @@ impl Operation for CreateClient {
     fn run(self, call: &ActorCall) -> Result<NewClient> {
         let ports = &call.ports;
         let method = self.token_endpoint_auth_method;
-        if self.jwks.is_some() != (method == TokenEndpointAuthMethod::PrivateKeyJwt) {
-            return Err(misplaced_keys());
+        match (
+            self.jwks.is_some(),
+            method == TokenEndpointAuthMethod::PrivateKeyJwt,
+        ) {
+            (false, true) => {
+                let problem = "is required with private_key_jwt";
+                return Err(AuthError::invalid(vec![FieldError::new("jwks", problem)]));
+            }
+            (true, false) => return Err(misplaced_keys()),
+            _ => {}
         }
         let (mut client, client_secret) = Client::new(
             Registration::PreRegistered,
@@ -159,10 +167,10 @@ pub(super) fn unknown_client(client_id: &ClientId) -> AuthError {
         .detail("action", "list the clients with list_clients")
 }
 
-/// Returns the error for keys of a client that cannot have any, or for missing ones.
+/// Returns the error for keys of a client that cannot have any.
 pub(super) fn misplaced_keys() -> AuthError {
-    let expected = "expected the keys of a client with private_key_jwt, and of no other";
-    AuthError::invalid(vec![FieldError::new("jwks", expected)])
+    let problem = "only clients that are registered with private_key_jwt have keys here";
+    AuthError::invalid(vec![FieldError::new("jwks", problem)])
 }
 
 fn too_many() -> AuthError {

@@ -92,7 +92,7 @@ pub struct Needed {
     /// read-only if it changes something.
     pub offered: bool,
     /// Whether agents need the user's approval for each call.
-    pub asks: bool,
+    pub needs_approval: bool,
 }
 
 impl Operation for ExplainPermissions {
@@ -107,7 +107,7 @@ impl Operation for ExplainPermissions {
         let account = self.account(call)?;
         let granted = role::granted(&account.roles, &call.ports)?;
         let client_scopes = match &self.client_id {
-            Some(client_id) => Some(client_scopes(account.user_id, client_id, call)?),
+            Some(client_id) => Some(client_scopes(&account, client_id, call)?),
             None => None,
         };
         let decision = self.permission.map(|permission| Explained {
@@ -143,20 +143,30 @@ impl ExplainPermissions {
     }
 }
 
-/// Returns the scopes of a client's grants for this service.
-fn client_scopes(user_id: Id, client_id: &ClientId, call: &ActorCall) -> Result<Vec<Permission>> {
+/// Returns what a client may do at this service for an account, as it is now.
+fn client_scopes(
+    account: &Account,
+    client_id: &ClientId,
+    call: &ActorCall,
+) -> Result<Vec<Permission>> {
     let own = resource::own_url(call.settings);
     let mut scopes: Vec<Permission> = Vec::new();
     let mut after = None;
     loop {
-        let page = grant::list(user_id, after.as_deref(), call)?;
+        let page = grant::list(account.user_id, after.as_deref(), call)?;
         for delegation in page.grants.into_iter().map(|grant| grant.delegation) {
-            if delegation.client_id == *client_id && Some(&delegation.resource) == own.as_ref() {
-                let new = delegation.scopes.into_iter();
-                scopes.extend(
-                    new.filter(|scope| !scopes.contains(scope))
-                        .collect::<Vec<_>>(),
-                );
+            let is_meant =
+                delegation.client_id == *client_id && Some(&delegation.resource) == own.as_ref();
+            let Some(parties) = delegation.parties(call)?.filter(|_| is_meant) else {
+                continue;
+            };
+            for scope in delegation
+                .scope_now(&parties, account, &call.ports)?
+                .permissions
+            {
+                if !scopes.contains(&scope) {
+                    scopes.push(scope);
+                }
             }
         }
         after = page.next;
@@ -173,7 +183,7 @@ fn needing(permission: &Permission, call: &ActorCall) -> Vec<Needed> {
     let needed = TABLE.iter().filter(is_needed).map(|operation| Needed {
         operation: operation.name,
         offered: operation.withheld(call.offer).is_none(),
-        asks: oauth.is_some_and(|oauth| {
+        needs_approval: oauth.is_some_and(|oauth| {
             let permission = operation.requires.permission();
             oauth.approvals.include(operation.name, permission)
         }),

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::json::{self, Node};
 use crate::mcp::Response;
 use crate::oauth::parameters::Parameters;
-use crate::operations;
+use crate::operations::{self, DefineRole, Operation};
 use crate::storage::batch::{Batch, Commit};
 use crate::storage::record::{Found, Stored};
 use crate::storage::retry::{self, Race};
@@ -50,8 +50,8 @@ struct Row {
     meaning: String,
 }
 
-/// Shows the page to the owner of the account who has signed in recently, and sends everyone
-/// else to sign in first.
+/// Shows the page to the owner of the account, if signed in recently. Refuses other users, and
+/// sends all other visitors to sign in.
 pub fn show(visit: &Visit) -> Result<Response> {
     let query = Parameters::parse(visit.query.as_bytes()).unwrap_or_default();
     let Some(approval) = waiting(query.first("id").unwrap_or_default(), visit)? else {
@@ -67,7 +67,7 @@ pub fn show(visit: &Visit) -> Result<Response> {
     let page = ApprovePage {
         frame: visit.frame(),
         approval: &approval,
-        arguments: rows(&approval.arguments, visit)?,
+        arguments: rows(&approval, visit)?,
         approval_id: &approval.approval_id.to_string(),
         nonce: &approval.nonce.to_string(),
         title: operations::find(&approval.operation).map_or("", |operation| operation.title),
@@ -157,21 +157,25 @@ fn decide(
 }
 
 /// Returns the fields of an object of arguments, and a row for each item of a list.
-fn rows(arguments: &str, visit: &Visit) -> Result<Vec<Row>> {
-    let Ok(Node::Object(fields)) = json::parse(arguments.as_bytes()) else {
+fn rows(approval: &Approval, visit: &Visit) -> Result<Vec<Row>> {
+    let Ok(Node::Object(fields)) = json::parse(approval.arguments.as_bytes()) else {
         return Ok(Vec::new());
     };
     let mut rows = Vec::new();
     for (name, value) in fields.as_slice() {
         let items = match value {
-            Node::List(items) => items.as_slice(),
+            Node::List(items) if !items.is_empty() => items.as_slice(),
             value => std::slice::from_ref(value),
         };
         for item in items {
             rows.push(Row {
                 name: name.to_string(),
                 value: json::text(item),
-                meaning: meaning(name, item.as_str().unwrap_or_default(), visit)?,
+                meaning: match &*approval.operation {
+                    // What the role permits now is about to be replaced.
+                    DefineRole::NAME => String::new(),
+                    _ => meaning(name, item.as_str().unwrap_or_default(), visit)?,
+                },
             });
         }
     }

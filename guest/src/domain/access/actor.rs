@@ -39,7 +39,8 @@ pub enum Requirement {
 }
 
 impl Requirement {
-    /// Returns the permission that it names, which some callers need not have.
+    /// Returns the permission that it names. With `SessionOr` and `RecentLoginOr`, sessions can
+    /// do without it.
     pub fn permission(self) -> Option<&'static str> {
         match self {
             Requirement::Permission(name)

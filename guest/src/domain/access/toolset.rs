@@ -165,7 +165,7 @@ impl Withheld {
                 format!("the toolset {} is not switched on", toolset.name())
             }
             Withheld::ReadOnly => "this connection is read-only".to_owned(),
-            Withheld::Password => "users type passwords on a page only".to_owned(),
+            Withheld::Password => "it takes a password, which users type on a page only".to_owned(),
         }
     }
 

@@ -38,7 +38,7 @@ pub fn algorithm(name: &str) -> Option<Algorithm> {
 pub struct ClientKeys(String);
 
 impl ClientKeys {
-    /// A client that has no keys yet, as nobody can authenticate.
+    /// No keys: nobody can authenticate as the client until it has some.
     pub const NONE: ClientKeys = ClientKeys(String::new());
 
     /// Reads a key set, in which one key at least can be used. It may contain others.

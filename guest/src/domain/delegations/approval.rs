@@ -23,6 +23,9 @@ use crate::types::id::Id;
 use crate::types::mac;
 use crate::types::time::Timestamp;
 
+/// The path of the page for approvals, below the issuer.
+pub const PAGE: &str = "/approve";
+
 /// How long the owner can decide, and the agent can then make use of it.
 pub const TTL: Duration = Duration::from_secs(600);
 
@@ -42,7 +45,7 @@ pub struct Question {
 /// An approval, as stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Approval {
-    /// The id, which nobody can guess who does not know the call.
+    /// The id, a MAC that only this service can compute.
     pub approval_id: Id,
     /// The owner of the account.
     pub user_id: Id,

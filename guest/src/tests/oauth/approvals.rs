@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Browser, ISSUER, PASSWORD, Page, Scene, guarded, operator, text};
+use crate::domain::caller::Principal;
 use crate::settings::Approvals;
+use crate::types::secret::Secret;
 
 const MCP: &str = "https://auth.example/mcp";
 const SCOPES: [&str; 3] = [
@@ -80,11 +82,8 @@ impl Desk {
 
     fn has_bob(&self) -> bool {
         let input = json!({"username": "bob"});
-        let principal = crate::domain::caller::Principal::Operator;
-        self.scene
-            .world
-            .run_as(principal, "get_user", input)
-            .is_ok()
+        let world = &self.scene.world;
+        world.run_as(Principal::Operator, "get_user", input).is_ok()
     }
 }
 
@@ -369,6 +368,15 @@ fn an_agent_cannot_open_pages_with_its_tokens() {
     );
     let page = agent.get("/apps");
     assert!(page.body.contains("name=\"password\""), "{}", page.body);
+    // The refresh token of the user does.
+    let login = scene.world.log_in("alice", PASSWORD).unwrap();
+    let cookie = text(&login["refresh_token"]);
+    agent
+        .cookies
+        .borrow_mut()
+        .insert("__Host-user-auth-session".to_owned(), cookie);
+    let page = agent.get("/apps");
+    assert!(page.body.contains("Connected apps"), "{}", page.body);
 }
 
 #[test]
@@ -412,6 +420,16 @@ fn users_and_keys_are_not_asked() {
     let mut input = delete_bob();
     input["access_token"] = login["access_token"].clone();
     assert!(desk.scene.world.run("delete_user", input).is_ok());
+    let bob = json!({"username": "bob", "password": PASSWORD});
+    operator(&desk.scene.world, "register", bob);
+    let input = json!({"access_token": login["access_token"], "name": "ci", "scopes": ["*"]});
+    let key = desk.scene.world.run("create_api_key", input).unwrap();
+    let principal = Principal::ApiKey(Secret::new(text(&key["api_key"])));
+    let deleted = desk
+        .scene
+        .world
+        .run_as(principal, "delete_user", delete_bob());
+    assert!(deleted.is_ok(), "{deleted:?}");
 }
 
 #[test]
@@ -459,12 +477,15 @@ fn what_user_client_and_toolset_allow_an_agent_is_explained() {
             .find(|it| it["operation"] == name)
             .unwrap()
     };
-    assert_eq!(of("assign_role")["asks"], true);
-    assert_eq!(of("delete_role")["asks"], false);
+    assert_eq!(of("assign_role")["needs_approval"], true);
+    assert_eq!(of("delete_role")["needs_approval"], false);
     assert_eq!(of("assign_role")["offered"], true);
     let decision = explain("user-auth:audit:read")["decision"].take();
     assert_eq!(decision["allowed"], true);
     assert_eq!(decision["client_allowed"], false);
+    let role = json!({"username": "alice", "role": "admin"});
+    operator(&desk.scene.world, "revoke_role", role);
+    assert_eq!(explain("user-auth:roles:write")["client_scopes"], json!([]));
 }
 
 #[test]
@@ -499,6 +520,9 @@ fn the_user_sees_all_that_is_no_secret_or_is_not_asked() {
     // What only looks like a secret is what the user has to see.
     let role = json!({"username": "bob", "role": "uat_eyj"});
     assert!(page(&desk.call("assign_role", role)).contains("uat_eyj"));
+    let role = json!({"role": "clerk", "permissions": []});
+    let shown = page(&desk.call("define_role", role));
+    assert!(shown.contains("<dd dir=\"ltr\">[]</dd>"), "{shown}");
     let bob = operator(&desk.scene.world, "get_user", delete_bob());
     let by_id = json!({"user_id": bob["user_id"], "role": "admin"});
     let shown = page(&desk.call("assign_role", by_id));

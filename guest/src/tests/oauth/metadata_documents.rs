@@ -82,7 +82,7 @@ fn a_client_with_a_document_gets_access_after_consent() {
     let scene = Scene::with_document();
     let browser = Browser::signed_in(&scene);
     let page = browser.get(&scene.authorize(&[]));
-    // C-01: nobody vouches for the name, and the document has a host.
+    // Nobody vouches for the name, and the document has a host.
     assert!(page.body.contains("Nobody here has checked this name"));
     assert!(page.body.contains(">app.example<"), "{}", page.body);
     let page = browser.decide(&page, "allow", &["files:read"]);
@@ -134,7 +134,7 @@ fn a_user_takes_the_access_of_a_client_with_a_document_away() {
     assert_eq!((status, &error["error"]), (400, &json!("invalid_grant")));
 }
 
-/// C-07, C-08: it is treated like a client that registered itself.
+/// It is treated like a client that registered itself.
 #[test]
 fn no_error_leads_to_the_website_of_a_client_with_a_document() {
     let scene = Scene::with_document();
@@ -165,7 +165,7 @@ fn the_document_lists_the_redirect_uris() {
     assert_eq!(page.status, 200);
 }
 
-/// G-01 to G-04; A19, A21.
+/// A19, A21.
 #[test]
 fn attack_a21_a_document_that_means_something_else_is_refused() {
     let url = DocumentUrl::try_from(URL.to_owned()).unwrap();

@@ -63,8 +63,8 @@ use self::security::AuthenticationType;
 use self::sources::Layers;
 use crate::failure::Failure;
 
-/// The lists that are not empty unless that is set: to have nothing is a choice there, or a
-/// mistake.
+/// The lists whose default is not empty. An empty one is passed on as `none`, which switches
+/// approvals off, and is an error for toolsets.
 const WITH_DEFAULT: [&str; 2] = ["mcp.toolsets", "oauth.approvals"];
 
 /// The configuration of the program. An environment variable overrides the file, and an

@@ -13,8 +13,6 @@ use crate::storage::record;
 use crate::tests::oauth::{Browser, Scene, operator, text};
 
 const DAY: u64 = 24 * 60 * 60;
-
-/// F-03, D-05.
 #[test]
 fn the_same_registration_within_ten_minutes_gives_the_same_public_client() {
     let scene = Scene::new();
@@ -147,8 +145,6 @@ fn of_two_clients_that_find_the_same_place_free_the_store_gives_it_to_one() {
     assert_eq!(scene.world.stored(&place), Some(b"\"another\"".to_vec()));
     assert_eq!(scene.count("client-by-registration/dynamic/"), 2);
 }
-
-/// F-04, D-11.
 #[test]
 fn a_registration_that_is_not_used_ends_after_a_day() {
     let scene = Scene::new();
@@ -165,7 +161,7 @@ fn a_registration_that_is_not_used_ends_after_a_day() {
         "{}",
         page.body
     );
-    // F-05: so that it registers again.
+    // So that it registers again.
     let (status, error) = scene.exchange("x", &[("client_id", &text(&unused["client_id"]))]);
     assert_eq!((status, &error["error"]), (401, &json!("invalid_client")));
     assert_eq!(
@@ -174,8 +170,6 @@ fn a_registration_that_is_not_used_ends_after_a_day() {
         "its place is free"
     );
 }
-
-/// F-04.
 #[test]
 fn a_registration_that_is_used_lasts_for_90_days_from_each_use() {
     let mut scene = Scene::new();

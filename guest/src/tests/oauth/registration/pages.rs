@@ -33,8 +33,6 @@ fn what_a_client_says_of_itself_is_shown_as_text_and_cut() {
         }
     }
 }
-
-/// C-01, C-07.
 #[test]
 fn people_are_told_each_time_that_nobody_has_verified_the_client() {
     let scene = Scene::new();
@@ -82,7 +80,7 @@ fn a_decision_counts_only_for_what_the_page_has_said() {
     }
 }
 
-/// C-01: a scheme may look like a host, or hide one.
+/// A scheme may look like a host, or hide one.
 #[test]
 fn people_are_shown_the_whole_of_an_address_with_a_scheme_of_its_own() {
     let scene = Scene::new();
@@ -94,7 +92,7 @@ fn people_are_shown_the_whole_of_an_address_with_a_scheme_of_its_own() {
     assert!(page.body.contains("Any program on this computer"));
 }
 
-/// A09, C-03, C-08.
+/// A09.
 #[test]
 fn people_are_not_sent_to_the_website_of_an_unverified_client_with_an_error() {
     let scene = Scene::new();

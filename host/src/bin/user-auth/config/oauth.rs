@@ -34,7 +34,9 @@ pub(crate) struct OAuth {
     /// server then fetches.
     pub(crate) client_id_metadata_documents: ClientDocuments,
     /// The operations that an agent can only run once its user has approved the very call on a
-    /// page. The name of a permission stands for all operations that require it.
+    /// page. The name of a permission stands for all operations that require it. An empty list
+    /// switches approvals off. Default: `delete_user`, `import_users`, `rotate_signing_key`,
+    /// `assign_role`, `define_role` and `update_client`.
     pub(crate) approvals: Vec<String>,
 }
 
