@@ -26,7 +26,8 @@ pub struct BeginSignIn {
     /// Your name, which the page shows to the user.
     #[serde(default)]
     pub client_name: Option<DisplayText>,
-    /// `sign_in` (the default), or `sign_up` for a user without an account.
+    /// `sign_in` (the default), `sign_up` for a user without an account, `new_password` for one
+    /// who has forgotten it, or `verify_email` to have the address verified as well.
     #[serde(default)]
     pub purpose: Purpose,
     /// `session` (the default) if you only need to know who the user is: it stays here, and

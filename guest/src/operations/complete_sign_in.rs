@@ -8,7 +8,7 @@ use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::sessions::session;
-use crate::domain::sessions::sign_in_request::{self, Deliver, SignInRequest, State};
+use crate::domain::sessions::sign_in_request::{self, Deliver, Purpose, SignInRequest, State};
 use crate::error::{AuthError, ErrorKind, Result};
 use crate::storage::batch::Batch;
 use crate::storage::record::Stored;
@@ -40,6 +40,9 @@ pub struct SignInOutcome {
     /// The user name, unless it has the form of an address that the user has not verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<Username>,
+    /// Whether the address of the user is verified, if `begin_sign_in` was for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email_verified: Option<bool>,
     /// The tokens of the session, if they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Tokens>,
@@ -79,6 +82,7 @@ fn pending() -> SignInOutcome {
         interval: Some(INTERVAL),
         user_id: None,
         username: None,
+        email_verified: None,
         tokens: None,
     }
 }
@@ -128,6 +132,8 @@ fn settle(request: &Stored<SignInRequest>, call: &ActorCall) -> Result<Race<Sign
         interval: None,
         user_id: Some(user_id),
         username: Some(account.username.clone()).filter(|_| account.has_own_username()),
+        email_verified: (request.value.purpose == Purpose::VerifyEmail)
+            .then(|| account.verified_email().is_some()),
         tokens,
     };
     Ok(call.commit(batch)?.then(outcome))

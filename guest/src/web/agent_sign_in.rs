@@ -5,19 +5,22 @@ use askama::Template;
 
 use super::page::{self, Forms, Frame, MessagePage};
 use super::visit::Visit;
-use super::{AGENT_SIGN_IN, SIGN_IN, SIGN_UP};
+use super::{AGENT_SIGN_IN, RESET_PASSWORD, SIGN_IN, SIGN_UP, VERIFY_EMAIL};
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::sessions::session::Session;
 use crate::domain::sessions::sign_in_request::{self, Deliver, Purpose, SignInRequest, State};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::mcp::Response;
 use crate::oauth::parameters::Parameters;
+use crate::operations::{Operation, RequestEmailVerification};
 use crate::settings::PublicUrl;
 use crate::storage::batch::{Batch, Commit};
 use crate::storage::record::{Found, Stored};
 use crate::types::id::Id;
 
+/// The parameter that says that the user was asked for the code already.
+const ASKED: &str = "asked";
 /// What audit records call the decision of a user.
 const SIGN_IN_FOR_AGENT: &str = "sign_in_for_agent";
 /// How often a decision is tried again because something else happened to the account.
@@ -61,10 +64,17 @@ pub fn show(visit: &Visit) -> Result<Response> {
     let Some(session) = visit.session()? else {
         let first = match request.purpose {
             Purpose::SignUp if visit.oauth.sign_up => SIGN_UP,
+            Purpose::NewPassword if visit.oauth.has_delivery => RESET_PASSWORD,
             _ => SIGN_IN,
         };
         return Ok(page::see_other(visit.link(first, &here)));
     };
+    // Once: whoever wants to verify the address later goes on.
+    let is_first = query.first(ASKED).is_none();
+    if request.purpose == Purpose::VerifyEmail && is_first && send_code(&session, visit)? {
+        let return_to = format!("{here}&{ASKED}=1");
+        return Ok(page::see_other(visit.link(VERIFY_EMAIL, &return_to)));
+    }
     let texts = visit.texts();
     let (form_token, set_cookie) = visit.form_token()?;
     let page = AgentPage {
@@ -84,6 +94,21 @@ pub fn show(visit: &Visit) -> Result<Response> {
     let mut response = page::respond(200, &page, Forms::Own);
     response.headers.extend(set_cookie);
     Ok(response)
+}
+
+/// Sends a code to the address of an account, if it has one that is not verified. Returns whether
+/// there is something to verify: a code from before is good as well.
+fn send_code(session: &Session, visit: &Visit) -> Result<bool> {
+    let (account, _) = Account::read(session.user_id, &visit.call.ports)?;
+    let is_unverified = account
+        .is_some_and(|account| account.value.email.is_some() && !account.value.email_verified);
+    if !is_unverified || !visit.oauth.has_delivery {
+        return Ok(false);
+    }
+    match visit.invoke(RequestEmailVerification::NAME, &[], Some(session)) {
+        Err(error) if matches!(error.kind, ErrorKind::ResourceUnavailable { .. }) => Err(error),
+        Ok(()) | Err(_) => Ok(true),
+    }
 }
 
 /// Takes the decision.

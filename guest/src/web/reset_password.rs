@@ -3,7 +3,7 @@
 use super::form::{Field, Form};
 use super::page;
 use super::visit::Visit;
-use super::{NEW_PASSWORD, RESET_PASSWORD, SIGN_IN, mailed_code};
+use super::{NEW_PASSWORD, RESET_PASSWORD, SIGN_IN, mailed_code, sign_in};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::email::Email;
 use crate::domain::accounts::username::Username;
@@ -13,23 +13,23 @@ use crate::operations::{Operation, RequestPasswordReset};
 
 /// Shows the page.
 pub fn show(visit: &Visit) -> Result<Response> {
-    form(visit, 200, None)
+    form(visit, 200, None, &visit.return_to())
 }
 
-fn form(visit: &Visit, status: u16, problem: Option<&str>) -> Result<Response> {
+fn form(visit: &Visit, status: u16, problem: Option<&str>, return_to: &str) -> Result<Response> {
     let texts = visit.texts();
     let form = Form {
         heading: texts.reset_password,
         client: None,
         problem,
         action: RESET_PASSWORD,
-        hidden: Vec::new(),
+        hidden: vec![("return_to", return_to)],
         fields: vec![Field {
             hint: texts.reset_hint,
             ..Field::text("username", texts.username, "username")
         }],
         button: texts.send_code,
-        links: vec![(visit.link(SIGN_IN, ""), texts.back)],
+        links: vec![(visit.link(SIGN_IN, return_to), texts.back)],
     };
     form.respond(status, visit)
 }
@@ -40,6 +40,7 @@ pub fn submit(visit: &Visit) -> Result<Response> {
         let text = visit.texts().form_expired;
         return Ok(page::error(403, visit.frame(), text));
     }
+    let return_to = sign_in::checked(visit.typed("return_to"), visit);
     let typed = visit.typed("username");
     let input = [(field_of(typed, visit)?, typed)];
     match visit.invoke(RequestPasswordReset::NAME, &input, None) {
@@ -47,13 +48,13 @@ pub fn submit(visit: &Visit) -> Result<Response> {
         Err(error) if matches!(error.kind, ErrorKind::Invalid(_)) => {}
         Err(error) => {
             let problem = page::words(&error, visit.texts());
-            let mut response = form(visit, page::status(&error), Some(problem))?;
+            let mut response = form(visit, page::status(&error), Some(problem), return_to)?;
             response.headers.extend(page::retry_after(&error));
             return Ok(response);
         }
         Ok(()) => {}
     }
-    let mut response = page::see_other(visit.link(NEW_PASSWORD, ""));
+    let mut response = page::see_other(visit.link(NEW_PASSWORD, return_to));
     // A code from before is about to be replaced.
     response.headers.push(mailed_code::forget(visit));
     Ok(response)

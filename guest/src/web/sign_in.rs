@@ -58,7 +58,7 @@ fn form(
     let is_at_fault = problem.is_some();
     let mut links = Vec::new();
     if visit.oauth.has_delivery {
-        links.push((visit.link(RESET_PASSWORD, ""), texts.forgot_password));
+        links.push((visit.link(RESET_PASSWORD, return_to), texts.forgot_password));
     }
     if visit.oauth.sign_up {
         links.push((visit.link(SIGN_UP, return_to), texts.sign_up));

@@ -30,7 +30,8 @@ pub const TTL: Duration = Duration::from_secs(600);
 /// The letters of user codes: no vowels, so that they spell no words (RFC 8628 section 6.1).
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 
-/// What the user does first: sign in with an account, or create one.
+/// What the user does: sign in, or before that create an account or set a new password, or after
+/// it verify the address of the account.
 // Without comments on the variants, the schema is a plain list.
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +40,8 @@ pub enum Purpose {
     #[default]
     SignIn,
     SignUp,
+    NewPassword,
+    VerifyEmail,
 }
 
 /// What the agent gets: the use of a session that stays here, or its tokens.
