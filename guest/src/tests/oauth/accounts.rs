@@ -10,7 +10,7 @@ const NEW_PASSWORD: &str = "another sentence of some length";
 const ADDRESS: &str = "carol@example.com";
 
 /// A scene whose host delivers messages.
-fn scene() -> Scene {
+pub(super) fn scene() -> Scene {
     let mut scene = Scene::new();
     let oauth = scene.world.settings.oauth.as_mut().unwrap();
     oauth.has_delivery = true;
@@ -19,7 +19,7 @@ fn scene() -> Scene {
 
 impl Browser<'_> {
     /// Sends the form of a page with these fields.
-    fn fill(&self, target: &str, page: &Page, fields: &[(&str, &str)]) -> Page {
+    pub(super) fn fill(&self, target: &str, page: &Page, fields: &[(&str, &str)]) -> Page {
         let form_token = page.field("form_token");
         let mut all = vec![("form_token", form_token.as_str())];
         let return_to = page.body.contains("name=\"return_to\"");
@@ -56,7 +56,7 @@ fn with_carol(scene: &Scene) {
     assert!(page.body.contains("is verified"), "{}", page.body);
 }
 
-fn last_code(scene: &Scene) -> String {
+pub(super) fn last_code(scene: &Scene) -> String {
     let outbox = scene.world.outbox.borrow();
     let with_code = outbox.iter().rev().find_map(|sent| sent.code.as_ref());
     with_code.unwrap().0.expose().to_owned()

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Browser, ISSUER, PASSWORD, Page, Scene, text};
+use super::{Browser, ISSUER, PASSWORD, Page, Scene, accounts, text};
 use crate::domain::caller::Principal;
 use crate::oauth::parameters::encode;
 use crate::types::secret::Secret;
@@ -269,36 +269,16 @@ fn nobody_but_the_caller_gets_the_outcome() {
     assert_eq!(scene.verify_kept(&begun)["active"], true);
 }
 
-/// A scene in which messages are delivered.
-fn with_delivery() -> Scene {
-    let mut scene = Scene::new();
-    scene.world.settings.oauth.as_mut().unwrap().has_delivery = true;
-    scene
-}
-
-fn last_code(scene: &Scene) -> String {
-    let outbox = scene.world.outbox.borrow();
-    let code = outbox.iter().rev().find_map(|sent| sent.code.as_ref());
-    code.unwrap().0.expose().to_owned()
-}
-
-/// Sends the form of a page with what the user types, and returns what comes next.
-fn fill<'a>(browser: &'a Browser, action: &str, page: &Page, typed: &[(&str, &str)]) -> Page {
-    let (form_token, return_to) = (page.field("form_token"), page.field("return_to"));
-    let hidden = [("form_token", &*form_token), ("return_to", &*return_to)];
-    browser.post(action, &[&hidden[..], typed].concat())
-}
-
 #[test]
 fn a_user_without_an_address_that_is_verified_verifies_it_on_the_way() {
-    let scene = with_delivery();
+    let scene = accounts::scene();
     let bob = json!({"username": "bob", "password": PASSWORD, "email": "bob@example.com"});
     scene.world.run("register", bob).unwrap();
     let begun = scene.begin(json!({"purpose": "verify_email"}));
     let browser = Browser::new(&scene);
     let page = browser.get(browser.get(&begun.target).header("location"));
     let typed = [("username", "bob"), ("password", PASSWORD)];
-    let page = fill(&browser, "/sign-in", &page, &typed);
+    let page = browser.fill("/sign-in", &page, &typed);
     assert_eq!(page.header("location"), begun.target);
     let page = browser.get(&begun.target);
     let verify = page.header("location").to_owned();
@@ -307,11 +287,10 @@ fn a_user_without_an_address_that_is_verified_verifies_it_on_the_way() {
     // Whoever does it later can go on.
     let later = page.field("return_to");
     assert_eq!(browser.get(&later).status, 200);
-    let page = fill(
-        &browser,
+    let page = browser.fill(
         "/verify-email",
         &page,
-        &[("code", &last_code(&scene))],
+        &[("code", &accounts::last_code(&scene))],
     );
     assert!(page.body.contains("is verified"), "{}", page.body);
     browser.allow(&begun);
@@ -327,7 +306,7 @@ fn a_user_without_an_address_that_is_verified_verifies_it_on_the_way() {
 
 #[test]
 fn a_user_who_has_forgotten_the_password_sets_a_new_one_on_the_way() {
-    let scene = with_delivery();
+    let scene = accounts::scene();
     let bob = json!({"username": "bob", "password": PASSWORD, "email": "bob@example.com"});
     scene.world.run("register", bob).unwrap();
     let tokens = scene.world.log_in("bob", PASSWORD).unwrap();
@@ -337,7 +316,7 @@ fn a_user_who_has_forgotten_the_password_sets_a_new_one_on_the_way() {
         .run("request_email_verification", token.clone())
         .unwrap();
     let mut confirm = token;
-    confirm["code"] = json!(last_code(&scene));
+    confirm["code"] = json!(accounts::last_code(&scene));
     scene.world.run("confirm_email", confirm).unwrap();
 
     let begun = scene.begin(json!({"purpose": "new_password"}));
@@ -345,17 +324,17 @@ fn a_user_who_has_forgotten_the_password_sets_a_new_one_on_the_way() {
     let reset = browser.get(&begun.target).header("location").to_owned();
     assert!(reset.starts_with("/reset-password?"), "{reset}");
     let page = browser.get(&reset);
-    let page = fill(&browser, "/reset-password", &page, &[("username", "bob")]);
+    let page = browser.fill("/reset-password", &page, &[("username", "bob")]);
     let page = browser.get(page.header("location"));
     let new = "another battery staple horse";
-    let typed = [("code", &*last_code(&scene)), ("password", new)];
-    let page = fill(&browser, "/new-password", &page, &typed);
+    let typed = [("code", &*accounts::last_code(&scene)), ("password", new)];
+    let page = browser.fill("/new-password", &page, &typed);
     let return_to = encode(&[("return_to", &begun.target)]);
     let sign_in = format!("/sign-in?{return_to}");
     assert!(page.body.contains(&sign_in), "{}", page.body);
     let page = browser.get(&sign_in);
     let typed = [("username", "bob"), ("password", new)];
-    let page = fill(&browser, "/sign-in", &page, &typed);
+    let page = browser.fill("/sign-in", &page, &typed);
     assert_eq!(page.header("location"), begun.target);
     browser.allow(&begun);
     assert_eq!(scene.complete(&begun).unwrap()["username"], "bob");
