@@ -111,13 +111,16 @@ impl View {
         let declared = schema["properties"].as_object();
         let declared = match (declared, allows(schema, "object")) {
             (Some(declared), _) => declared,
-            // Nothing is declared of its fields, so they are shown as they are.
-            (None, true) if self.limits.is_for_sender => {
-                return self.text(&json::text(&Node::Object(fields.clone())));
-            }
             (None, true) => &Map::new(),
             (None, false) => return None,
         };
+        let names = || fields.as_slice().iter().map(|(name, _)| &**name);
+        if self.limits.is_for_sender && names().any(|name| !declared.contains_key(name)) {
+            // What is not declared may be what matters, so the object is shown as it is, unless
+            // that would show a secret.
+            self.is_shortened |= declared.values().any(is_secret);
+            return self.text(&json::text(&Node::Object(fields.clone())));
+        }
         let mut shown = Map::new();
         for (name, schema) in declared {
             let Some(given) = fields.get(name) else {
@@ -208,6 +211,7 @@ mod tests {
         "end_api_keys",
         "grant_id",
         "key_id",
+        "kty",
         "name",
         "operation",
         "permission",

@@ -72,9 +72,15 @@ impl JsonSchema for Jwks {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        // Some models require that objects have properties. The others depend on the type.
+        let key = json!({
+            "type": "object",
+            "properties": {"kty": {"type": "string", "description": "`EC`, `OKP` or `RSA`."}},
+            "required": ["kty"],
+        });
         json_schema!({
             "type": "object",
-            "properties": {"keys": {"type": "array", "items": {"type": "object"}}},
+            "properties": {"keys": {"type": "array", "items": key}},
             "required": ["keys"],
         })
     }
