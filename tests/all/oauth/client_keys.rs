@@ -85,7 +85,10 @@ fn authlib_signs_in_with_the_key_at_the_url_in_its_metadata_document() {
     let asked = documents.asked(&Browser::new(&guarded.server));
     assert_eq!(asked, ["/keyed.json", "/jwks.json", "/end"]);
     let listed = guarded.operate("list_clients", &json!({}));
-    let method = &listed["clients"][0]["token_endpoint_auth_method"];
+    // In no particular order.
+    let mut clients = listed["clients"].as_array().unwrap().iter();
+    let keyed = clients.find(|client| client["client_id"] == url.as_str());
+    let method = &keyed.unwrap()["token_endpoint_auth_method"];
     assert_eq!(*method, "private_key_jwt", "{listed}");
 }
 
