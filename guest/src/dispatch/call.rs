@@ -101,7 +101,7 @@ impl Asked<'_> {
         // the wrong field.
         facts.input = self.shown.take();
         let acting = authority::authorize(self.requires, call)?;
-        // Whoever acts for themselves may do so without asking.
+        // Callers that act for themselves need no approval.
         let (Some(input), Some(agent)) = (&self.kept, acting.agent()) else {
             return Ok(acting);
         };

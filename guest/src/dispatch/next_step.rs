@@ -38,7 +38,7 @@ pub fn after(
         Cause::UnknownResource => ("list_resources", None),
         Cause::NoSecondFactor => ("enroll_totp", None),
     };
-    // Where nobody types a password, users sign in on a page.
+    // Without tools that take a password, the sign-in page is the next step.
     let next = match operations::offered(next, offer) {
         Err(Missing::Withheld(Withheld::Password)) if has_pages => BeginSignIn::NAME,
         _ => next,

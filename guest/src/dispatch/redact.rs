@@ -1,5 +1,5 @@
-//! Redacts operation inputs for the audit log, and for users who approve calls: only fields
-//! that the schema declares are shown, secrets are replaced, and lengths are bounded.
+//! Redacts operation inputs for the audit log, which shows only declared fields, and for users
+//! who approve calls, who see all fields: secrets are replaced, and lengths are bounded.
 
 use serde_json::{Map, Value};
 

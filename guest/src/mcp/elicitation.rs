@@ -20,8 +20,8 @@ use crate::ports::Ports;
 const QUESTION: &str = "page";
 /// The header field with the id of a session.
 const SESSION: &str = "mcp-session-id";
-/// What the id of a session begins with if its client can open pages. Whoever makes up such an
-/// id only gets links in another form.
+/// The prefix of the session ids of clients that can open pages. A forged id changes nothing but
+/// the form in which its sender gets links.
 const OPENS_PAGES: &str = "opens-pages.";
 
 /// A page that the user of a client has to open.

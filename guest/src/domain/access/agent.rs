@@ -12,7 +12,7 @@ pub struct Agent {
     pub user_id: Id,
     /// The session of the agent.
     pub session_id: Id,
-    /// Its name, which nobody need have checked.
+    /// Its name, which may be unverified.
     pub name: DisplayText,
     /// The OAuth client that it is; `None` for one whose user signed in by `begin_sign_in`.
     pub client_id: Option<ClientId>,
