@@ -1,10 +1,11 @@
 //! Calls of agents that need the user's approval, over two processes.
 
+use std::collections::BTreeSet;
 use std::thread;
 
 use serde_json::{Value, json};
 use user_auth_tests::postgres::database;
-use user_auth_tests::{PASSWORD, Server};
+use user_auth_tests::{PASSWORD, Server, command};
 
 use super::browser::{Browser, Page};
 use super::processes::{environment, scene, start};
@@ -97,4 +98,42 @@ fn of_many_calls_to_two_processes_on_one_file_one_is_approved() {
 #[test]
 fn of_many_calls_to_two_processes_on_postgres_one_is_approved() {
     one_of_many_calls_is_approved(Some(&database()));
+}
+
+/// The program shows the default of the component, and does not pass it on.
+#[test]
+fn the_configuration_shows_the_operations_that_the_component_asks_for() {
+    let environment = environment(None);
+    let scene = scene(&environment);
+    let mut show = command(scene.home.path());
+    show.envs(environment.iter().copied());
+    let shown = show.args(["config", "show", "--json"]).output().unwrap();
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let shown = shown["oauth"]["approvals"].as_array().unwrap();
+    let shown: BTreeSet<&str> = shown.iter().map(|name| name.as_str().unwrap()).collect();
+    let asked: BTreeSet<String> = [
+        "users:read",
+        "users:write",
+        "roles:read",
+        "roles:write",
+        "api-keys:write",
+        "signing-keys:write",
+        "clients:read",
+        "clients:write",
+        "resources:read",
+        "resources:write",
+        "audit:read",
+        "tokens:introspect",
+    ]
+    .iter()
+    .flat_map(|name| {
+        let input = json!({"username": "alice", "permission": format!("user-auth:{name}")});
+        let explained = operate_with(&environment, &scene.home, "explain_permissions", &input);
+        let operations = explained["decision"]["operations"].as_array().unwrap();
+        let asked = operations.iter().filter(|it| it["needs_approval"] == true);
+        let names = asked.map(|it| it["operation"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    })
+    .collect();
+    assert_eq!(asked, shown.into_iter().map(str::to_owned).collect());
 }
