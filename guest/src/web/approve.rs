@@ -148,6 +148,7 @@ fn decide(
         .detail("approval_id", asked.approval_id.to_string())
         .detail("operation", asked.operation.as_str())
         .detail("agent_name", asked.agent_name.as_str())
+        .detail("agent_client_id", asked.client_id.as_str())
         .detail("agent_session_id", asked.session_id.to_string())
         .detail("session_id", session_id.to_string());
     let mut batch = Batch::new();

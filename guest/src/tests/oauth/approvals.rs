@@ -288,7 +288,10 @@ fn what_the_user_refuses_is_not_asked_for_again_at_once() {
     assert!(desk.has_bob());
     let records = trail(&desk, "alice");
     let refused = records.iter().find(|it| it["operation"] == "approve_call");
-    assert_eq!(refused.unwrap()["outcome"], "access_denied");
+    let refused = refused.unwrap();
+    assert_eq!(refused["outcome"], "access_denied");
+    let client_id = &refused["details"]["agent_client_id"];
+    assert_eq!(*client_id, json!(desk.scene.client_id));
     assert_eq!(browser.answer_approval(&page, "allow").status, 400);
 }
 
