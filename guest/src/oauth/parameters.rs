@@ -82,6 +82,10 @@ pub fn encode(parameters: &[(&str, &str)]) -> String {
 
 /// Decodes a name or a value. Returns `None` if it is not UTF-8.
 pub fn decode(text: &str) -> Option<String> {
+    // Most of what is sent, tokens among it, has nothing to decode.
+    if !text.contains(['%', '+']) {
+        return Some(text.to_owned());
+    }
     let text = text.replace('+', " ");
     let decoded = percent_decode_str(&text).decode_utf8().ok()?;
     Some(decoded.into_owned())

@@ -222,7 +222,7 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
             .as_ref()
             .ok_or_else(AuthError::invalid_token)?;
         let parties = delegation.parties(call)?;
-        let (account, _) = Account::read(session.user_id, ports)?;
+        let account = Account::find(session.user_id, ports)?;
         let both = parties.zip(account);
         let (parties, account) = both.ok_or_else(AuthError::invalid_token)?;
         let scope = delegation.scope_now(&parties, &account.value, ports)?;

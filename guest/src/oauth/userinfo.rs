@@ -56,7 +56,7 @@ fn read(authorization: Option<&str>, call: &Call) -> Result<UserInfo> {
         let problem = "the user has not agreed to the scope openid";
         return Err(OAuthError::new("insufficient_scope", problem));
     }
-    let (account, _) = Account::read(bearer.claims.sub, &call.ports)?;
+    let account = Account::find(bearer.claims.sub, &call.ports)?;
     let account = account.ok_or_else(invalid)?.value;
     let of = |scope| identity.contains(&scope);
     // Some clients take an address for proof of who the user is, without a look at the flag.

@@ -92,7 +92,7 @@ pub(super) fn refuse(operation: &str, code: &Code, call: &ActorCall) -> Result<A
     throttle::count_failure(call)?;
     let user_id = code.user_id();
     let unknown = UnknownAccount::new("code", &user_id.to_string(), &call.ports)?;
-    let (account, _) = Account::read(user_id, &call.ports)?;
+    let account = Account::find(user_id, &call.ports)?;
     let whom = match account {
         Some(account) => AuditSubject::Account(account.value.user_id),
         None => AuditSubject::Unknown(unknown),

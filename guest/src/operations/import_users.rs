@@ -382,7 +382,7 @@ fn existing(
     fingerprint: &str,
     ports: &Ports,
 ) -> Result<Option<Import>> {
-    let (account, _) = Account::read(user_id, ports)?;
+    let account = Account::find(user_id, ports)?;
     Ok(account.map(|account| match account.value.imported {
         Some(imported) if imported == fingerprint => {
             Import::of(entry, ImportStatus::Unchanged, Some(user_id))

@@ -165,7 +165,7 @@ fn of_refresh_token(token: &str, call: &Call) -> Result<Option<Session>> {
         return Ok(None);
     };
     let session = session.value;
-    let (account, _) = Account::read(session.user_id, ports)?;
+    let account = Account::find(session.user_id, ports)?;
     // It ends with its client and its resource server, too.
     let is_alive = match &session.delegation {
         Some(delegation) => delegation.parties(call)?.is_some(),
@@ -217,7 +217,7 @@ fn of_api_key(secret: &str, call: &Call) -> Result<Option<KeyInfo>> {
         return Ok(None);
     };
     let key = key.value;
-    let (account, _) = Account::read(key.user_id, ports)?;
+    let account = Account::find(key.user_id, ports)?;
     let Some(account) = account.filter(|account| account.value.is_active()) else {
         return Ok(None);
     };

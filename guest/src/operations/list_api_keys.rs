@@ -62,7 +62,7 @@ impl Operation for ListApiKeys {
     fn run(self, call: &ActorCall) -> Result<ApiKeys> {
         let ports = &call.ports;
         let user_id = authority::subject(self.user_id, API_KEYS_WRITE, call)?;
-        let (account, _) = Account::read(user_id, ports)?;
+        let account = Account::find(user_id, ports)?;
         if let Some(account) = &account {
             require_owner_governed(&account.value, call)?;
         }

@@ -43,7 +43,7 @@ impl Operation for RequestEmailVerification {
 
     fn run(self, call: &ActorCall) -> Result<CodeSent> {
         let own = call.actor().session()?;
-        let (account, _) = Account::read(own.user_id, &call.ports)?;
+        let account = Account::find(own.user_id, &call.ports)?;
         let account = account.ok_or_else(AuthError::invalid_token)?.value;
         let email = account.email.filter(Email::is_deliverable);
         let email = email.ok_or_else(no_address)?;

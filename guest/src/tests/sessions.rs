@@ -270,7 +270,7 @@ fn concurrent_attempts_are_counted_exactly() {
     let tokens = world.alice();
     let session = bearer::live_session(tokens["access_token"].as_str().unwrap(), &world.call());
     let user_id = session.unwrap().unwrap().user_id;
-    let (account, _) = Account::read(user_id, &world.ports()).unwrap();
+    let account = Account::find(user_id, &world.ports()).unwrap();
     let authenticator = Authenticator::password_of(&account.unwrap().value);
     let admitted: Vec<Attempt> = (0..15)
         .map(|_| Attempt::admit(authenticator, &world.call()).unwrap())

@@ -99,7 +99,7 @@ pub fn show(visit: &Visit) -> Result<Response> {
 /// Sends a code to the address of an account, if it has one that is not verified. Returns whether
 /// there is something to verify: a code from before is good as well.
 fn send_code(session: &Session, visit: &Visit) -> Result<bool> {
-    let (account, _) = Account::read(session.user_id, &visit.call.ports)?;
+    let account = Account::find(session.user_id, &visit.call.ports)?;
     let is_unverified = account
         .is_some_and(|account| account.value.email.is_some() && !account.value.email_verified);
     if !is_unverified || !visit.oauth.has_delivery {

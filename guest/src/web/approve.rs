@@ -192,7 +192,7 @@ fn meaning(name: &str, value: &str, visit: &Visit) -> Result<String> {
             let Ok(user_id) = Id::try_from(value) else {
                 return Ok(String::new());
             };
-            let (account, _) = Account::read(user_id, ports)?;
+            let account = Account::find(user_id, ports)?;
             Ok(account.map_or_else(String::new, |it| it.value.username.to_string()))
         }
         "role" => {
@@ -219,7 +219,7 @@ fn waiting(id: &str, visit: &Visit) -> Result<Found<Approval>> {
 /// Reports whether the user has signed in recently, with the second factor if there is one: both
 /// prove that the user is present.
 fn is_recent(session: &Session, visit: &Visit) -> Result<bool> {
-    let (account, _) = Account::read(session.user_id, &visit.call.ports)?;
+    let account = Account::find(session.user_id, &visit.call.ports)?;
     Ok(account.is_some_and(|account| {
         actor::require_fresh(session, &visit.call).is_ok()
             && session::require_second_factor(&account.value, session).is_ok()

@@ -31,7 +31,7 @@ const MAX_ATTEMPTS: usize = 10;
 /// Shows the page to the owner of a session.
 pub fn show(request: &AuthorizationRequest, session: &Session, visit: &Visit) -> Result<Response> {
     let ports = &visit.call.ports;
-    let (account, _) = Account::read(session.user_id, ports)?;
+    let account = Account::find(session.user_id, ports)?;
     let Some(account) = account else {
         return Ok(page::error(400, visit.frame(), visit.texts().form_expired));
     };

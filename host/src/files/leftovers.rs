@@ -18,8 +18,8 @@ const ENDING: &str = ".new";
 /// locks.
 const LEFTOVER_AGE: Duration = Duration::from_hours(24);
 /// Number of attempts to create a file: another process may delete it as left over
-/// between its creation and its lock, but hardly more than once in a row.
-const MAX_ATTEMPTS: usize = 8;
+/// between its creation and its lock. On a busy machine that happens several times in a row.
+const MAX_ATTEMPTS: usize = 100;
 
 /// A file being written, for its owner only, under its final name and a temporary
 /// suffix. It is deleted on drop unless it was renamed.

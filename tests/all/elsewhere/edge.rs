@@ -661,6 +661,21 @@ fn an_invalid_origin_is_logged_and_refuses_all_requests() {
     }
 }
 
+#[test]
+fn all_pages_may_call_only_with_a_key() {
+    let all = "USER_AUTH_ALLOWED_ORIGINS=*";
+    let keys = "USER_AUTH_REQUIRE_API_KEY=true";
+    for (options, expected) in [
+        (&["-S", "cli", "--env", all][..], 503),
+        (&["-S", "cli", "--env", all, "--env", keys], 401),
+    ] {
+        let (_running, url) = wasmtime("user-auth-edge.wasm", options);
+        let ping = message("", json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}));
+        let answer = ping.with("origin", PAGE).of(&url);
+        assert_eq!(answer.status, expected, "{options:?}: {}", answer.body);
+    }
+}
+
 /// The options for a bucket that lasts. One instance serves all requests, because wasmtime's
 /// bucket lives only as long as the instance.
 const BUCKET: [&str; 8] = [

@@ -57,7 +57,16 @@ fn all_settings() -> Result<(Settings, Allowed), AuthError> {
     let principal = Principal::Anonymous;
     let allowed = Allowed::parse(&env::var(ALLOWED_ORIGINS).unwrap_or_default())
         .map_err(|invalid| misconfigured(&format!("{ALLOWED_ORIGINS}: {invalid}"), &principal))?;
-    Ok((settings(&principal)?, allowed))
+    let settings = settings(&principal)?;
+    let is_open = !settings.require_api_key && !settings.require_sign_in;
+    if allowed.has_all_pages() && is_open {
+        let problem = format!(
+            "{ALLOWED_ORIGINS}: * lets all web pages call, which is allowed only if callers need \
+             a key or a sign-in: name the origins, or set USER_AUTH_REQUIRE_API_KEY"
+        );
+        return Err(misconfigured(&problem, &principal));
+    }
+    Ok((settings, allowed))
 }
 
 fn parts(request: &IncomingRequest) -> Request {

@@ -158,7 +158,7 @@ pub fn api_key(secret: &Secret, env: &Env) -> Result<Option<(Stored<ApiKey>, Sto
     let Some(found) = ApiKey::authenticate(secret.expose(), &env.ports)? else {
         return Ok(None);
     };
-    let (account, _) = Account::read(found.value.user_id, &env.ports)?;
+    let account = Account::find(found.value.user_id, &env.ports)?;
     let Some(account) = account.filter(|account| account.value.is_active()) else {
         return Ok(None);
     };

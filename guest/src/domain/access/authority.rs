@@ -45,8 +45,18 @@ pub struct Authority {
     /// The agent that the actor is, unless it acts for itself.
     agent: Option<Agent>,
     power: Power,
-    /// Store keys that must be absent when a batch is committed.
-    absent: RefCell<BTreeSet<String>>,
+    /// The account that acts, unless no account does.
+    account: Option<Account>,
+    /// The session of the actor's token, unless it has none.
+    session: Option<TokenSession>,
+    /// The roles that decisions have depended on.
+    roles: RefCell<Vec<Granted>>,
+}
+
+/// The session that an access token is of, and the key that signed the token.
+struct TokenSession {
+    session_id: Id,
+    kid: Id,
 }
 
 /// The permissions of an actor.
@@ -76,24 +86,26 @@ impl Authority {
             actor,
             agent: None,
             power,
-            absent: RefCell::default(),
+            account: None,
+            session: None,
+            roles: RefCell::default(),
         }
     }
 
     fn of_session(requirement: Requirement, live: LiveSession) -> Authority {
         let session = live.session.value;
-        let account = live.account.value;
-        let absent = [
-            session.mark(),
-            account.mark(),
-            signing_key::ended_key(live.kid, session.session_id),
-        ];
         Authority {
-            requirement,
             agent: Agent::of_session(&session),
-            actor: Actor::User(Box::new(session)),
-            power: Power::of(account.roles, None),
-            absent: RefCell::new(absent.into()),
+            session: Some(TokenSession {
+                session_id: session.session_id,
+                kid: live.kid,
+            }),
+            ..Authority::of_account(
+                requirement,
+                Actor::User(Box::new(session)),
+                live.account.value,
+                None,
+            )
         }
     }
 
@@ -104,29 +116,38 @@ impl Authority {
         live: LiveSession,
         scopes: Vec<Permission>,
     ) -> Authority {
-        let absent = [
-            live.session.value.mark(),
-            live.account.value.mark(),
-            signing_key::ended_key(live.kid, live.session.value.session_id),
-        ];
-        let scopes = Scopes::of_permissions(scopes);
+        let session = live.session.value;
         Authority {
-            requirement,
-            power: Power::of(live.account.value.roles, Some(scopes)),
-            agent: Agent::of_session(&live.session.value),
-            actor: Actor::Bearer(Box::new(live.claims)),
-            absent: RefCell::new(absent.into()),
+            agent: Agent::of_session(&session),
+            session: Some(TokenSession {
+                session_id: session.session_id,
+                kid: live.kid,
+            }),
+            ..Authority::of_account(
+                requirement,
+                Actor::Bearer(Box::new(live.claims)),
+                live.account.value,
+                Some(Scopes::of_permissions(scopes)),
+            )
         }
     }
 
     fn of_api_key(requirement: Requirement, key: ApiKey, account: Account) -> Authority {
-        let absent = [key.mark(), account.mark()];
+        let scopes = key.scopes.clone();
+        let actor = Actor::ApiKey(Box::new(key));
+        Authority::of_account(requirement, actor, account, Some(scopes))
+    }
+
+    fn of_account(
+        requirement: Requirement,
+        actor: Actor,
+        account: Account,
+        scopes: Option<Scopes>,
+    ) -> Authority {
+        let power = Power::of(account.roles.clone(), scopes);
         Authority {
-            requirement,
-            power: Power::of(account.roles, Some(key.scopes.clone())),
-            actor: Actor::ApiKey(Box::new(key)),
-            agent: None,
-            absent: RefCell::new(absent.into()),
+            account: Some(account),
+            ..Authority::without_account(requirement, actor, power)
         }
     }
 
@@ -191,27 +212,45 @@ impl Authority {
 
     /// Makes the authority depend on the definition of this role, or on its absence.
     fn rest_on(&self, role: &Granted) {
-        self.absent.borrow_mut().extend(role.mark());
+        let mut roles = self.roles.borrow_mut();
+        if !roles.contains(role) {
+            roles.push(role.clone());
+        }
+    }
+
+    /// Returns the store keys that must be absent when a batch is committed. Most calls commit
+    /// none, so the keys are made when there is a batch.
+    fn absent(&self) -> BTreeSet<String> {
+        let mut absent: BTreeSet<_> = self.account.iter().map(Account::mark).collect();
+        if let Some(TokenSession { session_id, kid }) = self.session {
+            absent.insert(session::mark(session_id));
+            absent.insert(signing_key::ended_key(kid, session_id));
+        }
+        if let Actor::ApiKey(key) = &self.actor {
+            absent.insert(key.mark());
+        }
+        absent.extend(self.roles.borrow().iter().filter_map(Granted::mark));
+        absent
     }
 }
 
 impl CommitGuard for Authority {
     /// Reports whether the authority depends on the record with this marker.
     fn rests_on(&self, mark: &str) -> bool {
-        self.absent.borrow().contains(mark)
+        self.absent().contains(mark)
     }
 
     /// Makes a batch expect that no marker exists. Returns `false` if the batch itself
     /// expects a record there.
     fn join(&self, mutations: &mut Vec<Mutation>) -> bool {
-        for key in &*self.absent.borrow() {
+        for key in self.absent() {
             // A key may occur only once in a batch.
-            match mutations.iter_mut().find(|mutation| mutation.key == *key) {
+            match mutations.iter_mut().find(|mutation| mutation.key == key) {
                 Some(own) if own.expect == Expect::Any => own.expect = Expect::Absent,
                 Some(own) if own.expect == Expect::Absent => {}
                 Some(_) => return false,
                 None => mutations.push(Mutation {
-                    key: key.clone(),
+                    key,
                     expect: Expect::Absent,
                     put: None,
                     ttl_ms: None,
@@ -452,7 +491,7 @@ pub fn is_permitted(actor: &Actor, permission: &Permission, env: &Env) -> Result
         Actor::User(session) => (session.user_id, None),
         Actor::ApiKey(key) => (key.user_id, Some(&key.scopes)),
     };
-    let (account, _) = Account::read(user_id, &env.ports)?;
+    let account = Account::find(user_id, &env.ports)?;
     let Some(account) = account.filter(|account| account.value.is_active()) else {
         return Ok(false);
     };

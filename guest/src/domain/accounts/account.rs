@@ -217,6 +217,11 @@ impl Account {
         Ok(())
     }
 
+    /// Reads an account, to decide without changing it.
+    pub fn find(user_id: Id, ports: &Ports) -> Result<Found<Account>> {
+        record::read(Account::key(user_id), ports)
+    }
+
     /// Reads an account and the head of its audit chain, as one snapshot.
     pub fn read(user_id: Id, ports: &Ports) -> Result<(Found<Account>, Found<Head>)> {
         record::read_both([Account::key(user_id), Chain::head_key(user_id)], ports)

@@ -125,7 +125,7 @@ fn basis(permissions: &[Grant]) -> String {
 }
 
 /// The grants that one role confers on its holder.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Granted {
     /// The name of the role.
     pub role: RoleName,

@@ -21,7 +21,7 @@ use crate::error::{AuthError, Cause, ErrorKind, FieldError, Result};
 use crate::ports::{Expect, Ports};
 use crate::settings::Settings;
 use crate::storage::batch::Batch;
-use crate::storage::ground::AuthoritySource;
+use crate::storage::ground::{self, AuthoritySource};
 use crate::storage::record::{self, Found, Stored};
 use crate::storage::retry::Race;
 use crate::types::id::Id;
@@ -261,6 +261,15 @@ impl AuthoritySource for Session {
     fn basis(&self) -> String {
         String::new()
     }
+
+    fn mark(&self) -> String {
+        mark(self.session_id)
+    }
+}
+
+/// Returns the marker key of a session, for which its id is enough.
+pub fn mark(session_id: Id) -> String {
+    ground::mark(&Session::key(session_id), "")
 }
 
 /// The session and the account of the actor, to be changed together.
@@ -401,7 +410,7 @@ fn list_below(prefix: &str, user_id: Id, after: Option<&str>, env: &Env) -> Resu
     let page = ports.store.scan(prefix, after.as_deref(), PAGE)?;
     let ids = page.entries.iter().map(|entry| &entry.key[prefix.len()..]);
     let keys: Vec<String> = ids.map(|id| format!("{}{id}", Session::PREFIX)).collect();
-    let (account, _) = Account::read(user_id, ports)?;
+    let account = Account::find(user_id, ports)?;
     let mut sessions = Vec::new();
     for entry in ports.store.get(&keys)? {
         let session = record::parse::<Session>(entry, ports)?;
