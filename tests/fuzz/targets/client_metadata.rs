@@ -30,11 +30,18 @@ fuzz_target!(|body: &[u8]| {
     if let Some(name) = name {
         assert!((1..=100).contains(&name.chars().count()) && !name.contains(char::is_control));
     }
-    let again = json!({
+    let mut again = json!({
         "client_name": name,
         "redirect_uris": uris.iter().map(|uri| uri.as_str()).collect::<Vec<_>>(),
         "token_endpoint_auth_method": metadata.token_endpoint_auth_method.as_str(),
     });
+    if let Some(keys) = &metadata.keys {
+        assert_eq!(again["token_endpoint_auth_method"], "private_key_jwt");
+        match keys.url() {
+            Some(url) => again["jwks_uri"] = url.into(),
+            None => again["jwks"] = serde_json::from_str(keys.as_str()).expect("JSON"),
+        }
+    }
     let again = again.to_string();
     if again.len() <= MAX_BYTES {
         let fields = parse_object(again.as_bytes()).expect("it is an object");
