@@ -1,10 +1,10 @@
-//! The client configuration endpoint (RFC 7592): a client with a secret reads, changes or
+//! The client configuration endpoint (RFC 7592): a client that is not public reads, changes or
 //! deletes its registration.
 
 use super::client_metadata::{self, text};
 use super::error::{OAuthError, Result};
 use super::parameters::Parameters;
-use super::registration::{information, no_store};
+use super::registration::{information, no_store, require_keys_in_reach};
 use crate::domain::audit::Head;
 use crate::domain::call::Call;
 use crate::domain::clients::client::{Client, Registration};
@@ -58,6 +58,7 @@ fn attempt(request: &ClientRequest, oauth: &OAuth, call: &Call) -> Result<Race<R
             require_own(&fields, &client.value, call)?;
             let method = client.value.token_endpoint_auth_method();
             let metadata = client_metadata::read(&fields, Some(method))?;
+            require_keys_in_reach(&metadata, call)?;
             let updated = dynamic_registration::update(&client, head, &metadata, call)?;
             Ok(updated.map(|client| show(&client)))
         }
