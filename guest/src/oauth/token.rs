@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::authorization_request;
 use super::client_authentication::authenticate;
 use super::error::{OAuthError, Result};
 use super::parameters::Parameters;
@@ -15,6 +16,7 @@ use crate::domain::delegations::delegation::Delegation;
 use crate::domain::delegations::identity_scope::IdentityScope;
 use crate::domain::delegations::token_scope::TokenScope;
 use crate::domain::resources::resource_url::ResourceUrl;
+use crate::domain::resources::scope::Scope;
 use crate::domain::sessions::access_token::AccessToken;
 use crate::domain::sessions::id_token;
 use crate::domain::sessions::refresh::{self, Holder};
@@ -206,7 +208,8 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
     let Some(token) = RefreshToken::parse(text, ports)? else {
         return Err(OAuthError::invalid_grant());
     };
-    let asked = form.only("scope")?;
+    let asked = authorization_request::scope(form)?;
+    let asked = asked.as_ref();
     let holder = Holder::Client(&client.client_id);
     // Judged before the token is used up.
     if let Some(session) = Session::read(token.session_id(), ports)?
@@ -227,7 +230,7 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
         let (parties, account) = both.ok_or_else(AuthError::invalid_token)?;
         let scope = delegation.scope_now(&parties, &account.value, ports)?;
         let scope = match asked {
-            Some(asked) => scope.kept(asked.split(' ')),
+            Some(asked) => scope.kept(asked.tokens()),
             None => scope,
         };
         tokens(session, delegation, &scope, None, refresh_token, call)
@@ -240,13 +243,9 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
 
 /// Fails with `invalid_scope` if a client asks for more than was delegated (RFC 6749 section
 /// 6).
-fn check_narrowed(delegated: &TokenScope, asked: Option<&str>) -> Result<()> {
+fn check_narrowed(delegated: &TokenScope, asked: Option<&Scope>) -> Result<()> {
     let is_held = |asked: &str| delegated.names().any(|name| name == asked);
-    let mut asked = asked
-        .unwrap_or_default()
-        .split(' ')
-        .filter(|it| !it.is_empty());
-    match asked.all(is_held) {
+    match asked.is_none_or(|asked| asked.tokens().all(is_held)) {
         true => Ok(()),
         false => {
             let problem = "the scope exceeds what was granted";

@@ -260,6 +260,12 @@ fn a_refresh_never_gives_more_than_was_granted() {
     assert_eq!(refused["error"], "invalid_scope");
     let (_, refused) = scene.refresh(&token, &[("resource", "https://other.example")]);
     assert_eq!(refused["error"], "invalid_target");
+    for wrong in [" ", "files:read  files:read", "files:read "] {
+        let (_, refused) = scene.refresh(&token, &[("scope", wrong)]);
+        assert_eq!(refused["error"], "invalid_scope", "{wrong}");
+    }
+    let (status, tokens) = scene.refresh(&token, &[("scope", "")]);
+    assert_eq!((status, &tokens["scope"]), (200, &json!("files:read")));
     let (status, tokens) = scene.refresh(&token, &[("scope", "files:read"), ("resource", FILES)]);
     assert_eq!((status, &tokens["scope"]), (200, &json!("files:read")));
     let token = text(&tokens["refresh_token"]);
