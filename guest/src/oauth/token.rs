@@ -125,8 +125,20 @@ fn redeem(
         Some(state) => state,
     };
     let code = match &state.value {
-        CodeState::Used { session_id } => {
-            // RFC 6749 section 4.1.2: the first use may have been a thief's.
+        CodeState::Used {
+            session_id,
+            client_id,
+            challenge,
+        } => {
+            let verifier = form.first("code_verifier").unwrap_or_default();
+            // OAuth 2.1 section 4.1.3 asks for a second valid request. Whoever has only read the
+            // code on its way, as in a log, must not be able to end what the user permits.
+            if *client_id != client.client_id || !challenge.is_of(verifier) {
+                return Ok(Race::Won(Err(OAuthError::invalid_grant())));
+            }
+            // RFC 6749 section 4.1.2: the first use may have been a thief's. This holds for two
+            // uses at the same time as well, or a thief would only have to be fast. A client
+            // that sends a code twice loses what it got by it, and has to ask its user again.
             let ended = match Session::read(*session_id, ports)? {
                 Some(session) => session::end(&session, Event::refused(EXCHANGE, "reused"), call)?,
                 None => Race::Won(()),
@@ -153,11 +165,12 @@ fn redeem(
     let nonce = code.nonce.as_deref();
     let tokens = tokens(&session, delegation, &scope, nonce, &refresh_token, call)?;
     let mut batch = Batch::new();
-    authorization_code::use_up(text, &state, session.session_id, &mut batch, ports)?;
+    let session_id = session.session_id;
+    authorization_code::use_up(text, &state.version, code, session_id, &mut batch, ports)?;
     session.store(&mut batch);
     let event = Event::success(EXCHANGE)
         .by(code.user_id)
-        .detail("session_id", session.session_id.to_string())
+        .detail("session_id", session_id.to_string())
         .detail("client_id", delegation.client_id.to_string())
         .detail("resource", delegation.resource.as_str())
         .detail("scope", scope.to_text());

@@ -140,9 +140,19 @@ fn a_code_that_is_used_twice_ends_what_it_began() {
     let scene = Scene::new();
     let code = Browser::signed_in(&scene).code(&scene.query(&[]));
     let (_, tokens) = scene.exchange(&code, &[]);
+    let refresh = text(&tokens["refresh_token"]);
+    // Whoever has read the code, but did not ask for it, ends nothing.
+    let other = json!({"client_name": "Other", "redirect_uris": [REDIRECT]});
+    let other = text(&operator(&scene.world, "create_client", other)["client_id"]);
+    let wrong = "a".repeat(43);
+    for changes in [("client_id", other.as_str()), ("code_verifier", &wrong)] {
+        let (status, refused) = scene.exchange(&code, &[changes]);
+        assert_eq!((status, &refused["error"]), (400, &json!("invalid_grant")));
+        assert_eq!(scene.refresh(&refresh, &[]).0, 200, "{changes:?}");
+    }
     let (status, refused) = scene.exchange(&code, &[]);
     assert_eq!((status, &refused["error"]), (400, &json!("invalid_grant")));
-    let (_, refused) = scene.refresh(&text(&tokens["refresh_token"]), &[]);
+    let (_, refused) = scene.refresh(&refresh, &[]);
     assert_eq!(refused["error"], "invalid_grant");
     let verify = json!({"token": tokens["access_token"], "audience": FILES});
     assert_eq!(
@@ -160,13 +170,15 @@ fn a_code_that_is_used_twice_ends_what_it_began() {
 fn an_overtaken_exchange_gets_nothing() {
     let scene = Scene::new();
     let code = Browser::signed_in(&scene).code(&scene.query(&[]));
-    let key = scene
-        .world
-        .entries()
-        .into_iter()
-        .find(|(key, _)| key.starts_with("authorization-code/"));
-    let (key, _) = key.unwrap();
-    let used = json!({"used": {"session_id": "0".repeat(32)}});
+    let mut entries = scene.world.entries().into_iter();
+    let found = entries.find(|(key, _)| key.starts_with("authorization-code/"));
+    let (key, unused) = found.unwrap();
+    let unused: Value = serde_json::from_slice(&unused).unwrap();
+    let used = json!({"used": {
+        "session_id": "0".repeat(32),
+        "client_id": scene.client_id,
+        "challenge": unused["unused"]["challenge"],
+    }});
     let used = serde_json::to_vec(&used).unwrap();
     scene.world.overtaken_by.borrow_mut().push((key, used));
     let (status, refused) = scene.exchange(&code, &[]);
