@@ -127,13 +127,12 @@ fn redeem(
     let code = match &state.value {
         CodeState::Used {
             session_id,
-            client_id,
             challenge,
         } => {
             let verifier = form.first("code_verifier").unwrap_or_default();
             // OAuth 2.1 section 4.1.3 asks for a second valid request. Whoever has only read the
-            // code on its way, as in a log, must not be able to end what the user permits.
-            if *client_id != client.client_id || !challenge.is_of(verifier) {
+            // code on its way, as in a log, must not end what the user permits.
+            if !challenge.is_of(verifier) {
                 return Ok(Race::Won(Err(OAuthError::invalid_grant())));
             }
             // RFC 6749 section 4.1.2: the first use may have been a thief's. This holds for two
@@ -221,8 +220,8 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
     let Some(token) = RefreshToken::parse(text, ports)? else {
         return Err(OAuthError::invalid_grant());
     };
-    let asked = authorization_request::scope(form)?;
-    let asked = asked.as_ref();
+    let asked = form.only("scope")?;
+    let asked_scope = authorization_request::scope(form)?;
     let holder = Holder::Client(&client.client_id);
     // Judged before the token is used up.
     if let Some(session) = Session::read(token.session_id(), ports)?
@@ -230,7 +229,7 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
         && delegation.client_id == client.client_id
     {
         check_resource(form, delegation)?;
-        check_narrowed(&delegation.scope(), asked)?;
+        check_narrowed(&delegation.scope(), asked_scope.as_ref())?;
     }
     let issue = |session: &Session, refresh_token: &RefreshToken| {
         let delegation = session
@@ -243,7 +242,7 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
         let (parties, account) = both.ok_or_else(AuthError::invalid_token)?;
         let scope = delegation.scope_now(&parties, &account.value, ports)?;
         let scope = match asked {
-            Some(asked) => scope.kept(asked.tokens()),
+            Some(asked) => scope.kept(asked.split(' ')),
             None => scope,
         };
         tokens(session, delegation, &scope, None, refresh_token, call)

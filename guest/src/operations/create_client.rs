@@ -138,7 +138,7 @@ impl Operation for CreateClient {
             ports,
         )?;
         if let Some(Jwks(keys)) = self.jwks {
-            client = client.with_keys(keys);
+            client.set_keys(keys);
         }
         authority::retry_on_conflict(call, |call| {
             // Before the clients are counted: every other registration moves the head.

@@ -86,7 +86,7 @@ impl UpdateClient {
             if !old.is_verified() || old.keys().is_none() {
                 return Err(misplaced_keys());
             }
-            client = client.with_keys(keys.clone());
+            client.set_keys(keys.clone());
         }
         Ok(client)
     }

@@ -153,7 +153,7 @@ fn attempt(
         ports,
     )?;
     if let Some(keys) = &metadata.keys {
-        client = client.with_keys(keys.clone());
+        client.set_keys(keys.clone());
     }
     let client_id = client.client_id.clone();
     let access_token = match metadata.token_endpoint_auth_method {
@@ -227,7 +227,7 @@ pub fn update(
     client.client_name = name.unwrap_or_else(|| client_id.to_display_text());
     client.redirect_uris = metadata.redirect_uris.clone();
     if let Some(keys) = &metadata.keys {
-        client = client.with_keys(keys.clone());
+        client.set_keys(keys.clone());
     }
     let mut batch = Batch::new();
     client.write(Expect::At(old.version.clone()), &mut batch, call.now());

@@ -64,9 +64,7 @@ pub enum CodeState {
     Used {
         /// The session.
         session_id: Id,
-        /// The client of the code.
-        client_id: ClientId,
-        /// The challenge, whose verifier the client has shown.
+        /// The challenge, whose verifier only the client has.
         challenge: CodeChallenge,
     },
 }
@@ -141,7 +139,6 @@ pub fn use_up(
 ) -> Result<()> {
     let used = CodeState::Used {
         session_id,
-        client_id: code.delegation.client_id.clone(),
         challenge: code.challenge.clone(),
     };
     let expect = Expect::At(version.clone());
