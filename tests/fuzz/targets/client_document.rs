@@ -53,7 +53,8 @@ fuzz_target!(|body: &[u8]| {
         check_keys(keys);
     }
     let again = written(&metadata);
-    if again.len() <= MAX_BYTES {
+    let is_exact = metadata.keys.as_ref().is_none_or(has_exact_numbers);
+    if is_exact && again.len() <= MAX_BYTES {
         assert_eq!(
             parse(&url, again.as_bytes()).expect("it was accepted"),
             metadata
@@ -87,6 +88,15 @@ fn check_keys(keys: &ClientKeys) {
             assert!(key["kty"] == kind && set.contains(&key), "{key}");
         }
     }
+}
+
+/// Reports whether every number in a key is one that all readers of JSON hold exactly (RFC 7493
+/// section 2.2). No member of a key is a larger one.
+fn has_exact_numbers(keys: &ClientKeys) -> bool {
+    let mut digits = keys
+        .as_str()
+        .split(|character: char| !character.is_ascii_digit());
+    digits.all(|run| run.len() < 16)
 }
 
 fn written(metadata: &ClientMetadata) -> String {
