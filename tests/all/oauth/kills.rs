@@ -84,6 +84,8 @@ fn refreshed_until_a_kill(scene: &Scene, pairs: &[[String; 2]]) -> Vec<[String; 
                 })
             })
             .collect();
+        // Otherwise nobody would notice that all clients have given up.
+        drop(progress);
         for _ in 0..KILL_AFTER {
             refreshed.recv().unwrap();
         }

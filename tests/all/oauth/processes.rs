@@ -202,6 +202,7 @@ fn no_code_is_exchanged_by_half(url: Option<&str>) {
                 })
             })
             .collect();
+        drop(progress);
         for _ in 0..KILL_AFTER {
             exchanged.recv().unwrap();
         }
