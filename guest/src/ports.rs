@@ -409,7 +409,7 @@ pub enum MessageKind {
 pub struct Message {
     /// The subject of the message.
     pub kind: MessageKind,
-    /// The e-mail address.
+    /// The email address.
     pub to: String,
     /// The user name of the account.
     pub username: String,

@@ -81,7 +81,7 @@ pub struct Message {
     pub id: String,
     /// The kind of the message.
     pub kind: MessageKind,
-    /// The e-mail address, in its canonical form: printable ASCII, the domain in
+    /// The email address, in its canonical form: printable ASCII, the domain in
     /// A-labels, no quotes and no comments. It can be used without parsing.
     pub to: String,
     /// User name of the account, chosen by its owner. Do not show it at an unverified

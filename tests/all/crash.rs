@@ -79,6 +79,7 @@ fn kill_and_check(options: impl Fn() -> Options) {
                 }
             });
         }
+        drop(progress);
         for _ in 0..KILL_AFTER {
             answered.recv().unwrap();
         }
@@ -152,6 +153,7 @@ fn kill_during_refreshes(options: impl Fn() -> Options) {
                 })
             })
             .collect();
+        drop(progress);
         for _ in 0..KILL_AFTER_REFRESHES {
             refreshed.recv().unwrap();
         }

@@ -235,7 +235,7 @@ fn mail_is_sent_by_smtp_as_in_rfc_5321() {
     for field in [
         "From: Accounts <accounts@example.com>",
         "To: alice@example.com",
-        "Subject: Verify your e-mail address",
+        "Subject: Verify your email address",
         "Auto-Submitted: auto-generated",
         "Content-Type: text/plain; charset=utf-8",
     ] {

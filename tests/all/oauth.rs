@@ -8,9 +8,12 @@ mod browser;
 mod chromium;
 mod client_keys;
 mod examples;
+mod kills;
 mod metadata_documents;
+mod mix_up;
 mod processes;
 mod real_clients;
+mod secrets;
 mod transcript;
 
 use std::collections::BTreeSet;

@@ -24,7 +24,7 @@ from sign_in import REGISTRATION, Memory, answer, send_user, use
 
 async def callback() -> AuthorizationCodeResult:
     given = await answer()
-    return AuthorizationCodeResult(code=given["code"], state=given["state"], iss=given["iss"])
+    return AuthorizationCodeResult(code=given["code"], state=given["state"], iss=given.get("iss"))
 
 
 async def main(*urls: str) -> None:

@@ -1,4 +1,4 @@
-//! Accounts: their user names, e-mail addresses, roles and permissions.
+//! Accounts: their user names, email addresses, roles and permissions.
 //!
 //! The proofs by which owners authenticate belong to [`credentials`](super::credentials).
 

@@ -1,5 +1,5 @@
 //! Credentials: passwords and the requirements on them, second factors, recovery codes,
-//! codes that are sent by e-mail, and API keys.
+//! codes that are sent by email, and API keys.
 //!
 //! The tokens of a session belong to [`sessions`](super::sessions).
 

@@ -1,4 +1,4 @@
-//! Messages to the owners of accounts, sent to their e-mail addresses.
+//! Messages to the owners of accounts, sent to their email addresses.
 
 use super::accounts::account::Account;
 use super::accounts::email::Email;

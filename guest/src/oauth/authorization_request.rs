@@ -371,8 +371,10 @@ fn sign_in(query: &Parameters) -> Result<SignIn, OAuthError> {
     }
 }
 
-fn scope(query: &Parameters) -> Result<Option<Scope>, OAuthError> {
-    let scope = query.only("scope")?.map(Scope::parse).transpose();
+/// Returns the scope that a client asks for. One without a token is no scope (RFC 6749 section
+/// 3.3), but clients whose configuration has none send it empty: it counts as left out.
+pub(super) fn scope(parameters: &Parameters) -> Result<Option<Scope>, OAuthError> {
+    let scope = parameters.only("scope")?.map(Scope::parse).transpose();
     scope.map_err(|expected| OAuthError::new("invalid_scope", format!("'scope': {expected}")))
 }
 

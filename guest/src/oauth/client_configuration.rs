@@ -1,17 +1,17 @@
-//! The client configuration endpoint (RFC 7592): a client with a secret reads, changes or
+//! The client configuration endpoint (RFC 7592): a client that is not public reads, changes or
 //! deletes its registration.
 
 use super::client_metadata::{self, text};
 use super::error::{OAuthError, Result};
 use super::parameters::Parameters;
-use super::registration::{information, no_store};
+use super::registration::{Secrets, information, no_store, require_keys_in_reach};
 use crate::domain::audit::Head;
 use crate::domain::call::Call;
 use crate::domain::clients::client::{Client, Registration};
 use crate::domain::clients::client_id::ClientId;
 use crate::domain::clients::dynamic_registration;
 use crate::error::AuthError;
-use crate::json::{Fields, JsonText};
+use crate::json::Fields;
 use crate::mcp::{self, Response};
 use crate::settings::OAuth;
 use crate::storage::record::{Found, Stored};
@@ -49,8 +49,11 @@ fn attempt(request: &ClientRequest, oauth: &OAuth, call: &Call) -> Result<Race<R
     let token = bearer(request.authorization).ok_or_else(invalid)?;
     let (client, head) = authenticate(request.query, token, call)?;
     let show = |client: &Client| {
-        let document = information(client, Some(token), oauth);
-        mcp::json_response(200, no_store(), JsonText::of(&document))
+        let secrets = Secrets {
+            access_token: Some(token),
+            client_secret: None,
+        };
+        mcp::json_response(200, no_store(), information(client, &secrets, oauth))
     };
     match request.method {
         "PUT" => {
@@ -58,6 +61,7 @@ fn attempt(request: &ClientRequest, oauth: &OAuth, call: &Call) -> Result<Race<R
             require_own(&fields, &client.value, call)?;
             let method = client.value.token_endpoint_auth_method();
             let metadata = client_metadata::read(&fields, Some(method))?;
+            require_keys_in_reach(&metadata, call)?;
             let updated = dynamic_registration::update(&client, head, &metadata, call)?;
             Ok(updated.map(|client| show(&client)))
         }

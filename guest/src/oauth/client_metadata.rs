@@ -4,10 +4,15 @@
 
 use super::error::{OAuthError, Result};
 use crate::domain::clients::client::TokenEndpointAuthMethod;
+use crate::domain::clients::document_url::DocumentUrl;
 use crate::domain::clients::dynamic_registration::ClientMetadata;
+use crate::domain::clients::key_set::ClientKeys;
 use crate::domain::clients::redirect_uri::{RedirectUri, RedirectUris};
 use crate::domain::display_text::DisplayText;
 use crate::json::{self, Fields, Node};
+
+/// A method of authentication (OpenID Connect Core 1.0 section 9).
+pub(super) const PRIVATE_KEY_JWT: &str = "private_key_jwt";
 
 /// The longest metadata.
 pub const MAX_BYTES: usize = 16 << 10;
@@ -49,12 +54,13 @@ pub fn read(
         Some("none") => TokenEndpointAuthMethod::None,
         Some("client_secret_basic") => TokenEndpointAuthMethod::ClientSecretBasic,
         Some("client_secret_post") => TokenEndpointAuthMethod::ClientSecretPost,
+        Some(PRIVATE_KEY_JWT) => TokenEndpointAuthMethod::PrivateKeyJwt,
         None => registered.unwrap_or(match is_native {
             true => TokenEndpointAuthMethod::None,
             false => TokenEndpointAuthMethod::ClientSecretBasic,
         }),
         Some(_) => {
-            let expected = "none, client_secret_basic or client_secret_post";
+            let expected = "none, client_secret_basic, client_secret_post or private_key_jwt";
             return Err(must_be("token_endpoint_auth_method", expected));
         }
     };
@@ -67,7 +73,7 @@ pub fn read(
         client_name: text(fields, "client_name")?.and_then(DisplayText::cleaned),
         redirect_uris,
         token_endpoint_auth_method: method,
-        keys: None,
+        keys: keys(fields, method)?,
     })
 }
 
@@ -99,6 +105,28 @@ pub(super) fn redirect_uris(fields: &Fields) -> Result<RedirectUris> {
     }
     let uris = RedirectUris::try_from(uris);
     uris.map_err(|expected| invalid(format!("'redirect_uris': {expected}")))
+}
+
+/// Returns the keys of a client that authenticates by one, which are in one of two places (RFC
+/// 7591 section 2).
+pub(super) fn keys(fields: &Fields, method: TokenEndpointAuthMethod) -> Result<Option<ClientKeys>> {
+    if method != TokenEndpointAuthMethod::PrivateKeyJwt {
+        return Ok(None);
+    }
+    let jwks = fields.get("jwks").filter(|jwks| !jwks.is_null());
+    let (name, read) = match (jwks, text(fields, "jwks_uri")?) {
+        (Some(jwks), None) => ("'jwks'", ClientKeys::read(jwks)),
+        (None, Some(url)) => {
+            let url = DocumentUrl::try_from(url.to_owned());
+            ("'jwks_uri'", url.map(|url| ClientKeys::at(&url)))
+        }
+        _ => {
+            let expected = "expected one of them, since the client has a key";
+            ("'jwks' or 'jwks_uri'", Err(expected))
+        }
+    };
+    let invalid = |expected| OAuthError::invalid_client_metadata(format!("{name}: {expected}"));
+    read.map(Some).map_err(invalid)
 }
 
 /// Returns the text of a member. One that is `null` counts as left out.

@@ -1,14 +1,14 @@
 //! Client ID metadata documents (draft-ietf-oauth-client-id-metadata-document-02): what a
 //! client says about itself at the URL that is its id.
 
-use super::client_metadata::{self, redirect_uris, require_among, text};
-use super::client_metadata::{GRANT_TYPES, RESPONSE_TYPES};
+use super::client_metadata::{self, keys, redirect_uris, require_among, text};
+use super::client_metadata::{GRANT_TYPES, PRIVATE_KEY_JWT, RESPONSE_TYPES};
 use super::error::{OAuthError, Result};
 use crate::domain::call::Call;
 use crate::domain::clients::client::{Client, TokenEndpointAuthMethod};
 use crate::domain::clients::document_url::DocumentUrl;
 use crate::domain::clients::dynamic_registration::ClientMetadata;
-use crate::domain::clients::key_set::{self, ClientKeys};
+use crate::domain::clients::key_set;
 use crate::domain::clients::metadata_document::{self, Known};
 use crate::domain::display_text::DisplayText;
 use crate::domain::env::Env;
@@ -20,8 +20,6 @@ use crate::json::{self, Fields, Node};
 use crate::ports::{Document, FetchError, Severity};
 use crate::settings::ClientDocuments;
 
-/// A method of authentication (OpenID Connect Core 1.0 section 9).
-const PRIVATE_KEY_JWT: &str = "private_key_jwt";
 /// The methods that a client offers, of which the server chooses one.
 const CHOICES: &str = "token_endpoint_auth_methods_supported";
 
@@ -136,10 +134,7 @@ pub fn parse(url: &DocumentUrl, body: &[u8]) -> Result<ClientMetadata> {
         client_name,
         redirect_uris: redirect_uris(&fields)?,
         token_endpoint_auth_method: method,
-        keys: match method {
-            TokenEndpointAuthMethod::PrivateKeyJwt => Some(keys(&fields)?),
-            _ => None,
-        },
+        keys: keys(&fields, method)?,
     })
 }
 
@@ -163,16 +158,4 @@ fn method(fields: &Fields) -> Result<TokenEndpointAuthMethod> {
             Err(OAuthError::invalid_client_metadata(problem))
         }
     }
-}
-
-/// Returns the keys of a client, which are in one of two places (RFC 7591 section 2).
-fn keys(fields: &Fields) -> Result<ClientKeys> {
-    let jwks = fields.get("jwks").filter(|jwks| !jwks.is_null());
-    let read = match (jwks, text(fields, "jwks_uri")?) {
-        (Some(jwks), None) => ClientKeys::read(jwks),
-        (None, Some(url)) => DocumentUrl::try_from(url.to_owned()).map(|url| ClientKeys::at(&url)),
-        _ => Err("expected one of them, since the client has a key"),
-    };
-    let invalid = |expected| format!("'jwks' or 'jwks_uri': {expected}");
-    read.map_err(|expected| OAuthError::invalid_client_metadata(invalid(expected)))
 }

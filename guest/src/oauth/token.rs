@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::authorization_request;
 use super::client_authentication::authenticate;
 use super::error::{OAuthError, Result};
 use super::parameters::Parameters;
@@ -15,6 +16,7 @@ use crate::domain::delegations::delegation::Delegation;
 use crate::domain::delegations::identity_scope::IdentityScope;
 use crate::domain::delegations::token_scope::TokenScope;
 use crate::domain::resources::resource_url::ResourceUrl;
+use crate::domain::resources::scope::Scope;
 use crate::domain::sessions::access_token::AccessToken;
 use crate::domain::sessions::id_token;
 use crate::domain::sessions::refresh::{self, Holder};
@@ -123,8 +125,19 @@ fn redeem(
         Some(state) => state,
     };
     let code = match &state.value {
-        CodeState::Used { session_id } => {
-            // RFC 6749 section 4.1.2: the first use may have been a thief's.
+        CodeState::Used {
+            session_id,
+            challenge,
+        } => {
+            let verifier = form.first("code_verifier").unwrap_or_default();
+            // OAuth 2.1 section 4.1.3 asks for a second valid request. Whoever has only read the
+            // code on its way, as in a log, must not end what the user permits.
+            if !challenge.is_of(verifier) {
+                return Ok(Race::Won(Err(OAuthError::invalid_grant())));
+            }
+            // RFC 6749 section 4.1.2: the first use may have been a thief's. This holds for two
+            // uses at the same time as well, or a thief would only have to be fast. A client
+            // that sends a code twice loses what it got by it, and has to ask its user again.
             let ended = match Session::read(*session_id, ports)? {
                 Some(session) => session::end(&session, Event::refused(EXCHANGE, "reused"), call)?,
                 None => Race::Won(()),
@@ -151,11 +164,12 @@ fn redeem(
     let nonce = code.nonce.as_deref();
     let tokens = tokens(&session, delegation, &scope, nonce, &refresh_token, call)?;
     let mut batch = Batch::new();
-    authorization_code::use_up(text, &state, session.session_id, &mut batch, ports)?;
+    let session_id = session.session_id;
+    authorization_code::use_up(text, &state.version, code, session_id, &mut batch, ports)?;
     session.store(&mut batch);
     let event = Event::success(EXCHANGE)
         .by(code.user_id)
-        .detail("session_id", session.session_id.to_string())
+        .detail("session_id", session_id.to_string())
         .detail("client_id", delegation.client_id.to_string())
         .detail("resource", delegation.resource.as_str())
         .detail("scope", scope.to_text());
@@ -207,6 +221,7 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
         return Err(OAuthError::invalid_grant());
     };
     let asked = form.only("scope")?;
+    let asked_scope = authorization_request::scope(form)?;
     let holder = Holder::Client(&client.client_id);
     // Judged before the token is used up.
     if let Some(session) = Session::read(token.session_id(), ports)?
@@ -214,7 +229,7 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
         && delegation.client_id == client.client_id
     {
         check_resource(form, delegation)?;
-        check_narrowed(&delegation.scope(), asked)?;
+        check_narrowed(&delegation.scope(), asked_scope.as_ref())?;
     }
     let issue = |session: &Session, refresh_token: &RefreshToken| {
         let delegation = session
@@ -240,13 +255,9 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
 
 /// Fails with `invalid_scope` if a client asks for more than was delegated (RFC 6749 section
 /// 6).
-fn check_narrowed(delegated: &TokenScope, asked: Option<&str>) -> Result<()> {
+fn check_narrowed(delegated: &TokenScope, asked: Option<&Scope>) -> Result<()> {
     let is_held = |asked: &str| delegated.names().any(|name| name == asked);
-    let mut asked = asked
-        .unwrap_or_default()
-        .split(' ')
-        .filter(|it| !it.is_empty());
-    match asked.all(is_held) {
+    match asked.is_none_or(|asked| asked.tokens().all(is_held)) {
         true => Ok(()),
         false => {
             let problem = "the scope exceeds what was granted";

@@ -138,7 +138,7 @@ impl Operation for CreateClient {
             ports,
         )?;
         if let Some(Jwks(keys)) = self.jwks {
-            client = client.with_keys(keys);
+            client.set_keys(keys);
         }
         authority::retry_on_conflict(call, |call| {
             // Before the clients are counted: every other registration moves the head.
@@ -175,7 +175,8 @@ pub(super) fn unknown_client(client_id: &ClientId) -> AuthError {
 
 /// Returns the error for keys of a client that cannot have any.
 pub(super) fn misplaced_keys() -> AuthError {
-    let problem = "only clients that are registered with private_key_jwt have keys here";
+    let problem =
+        "only clients that an administrator registered with private_key_jwt have keys here";
     AuthError::invalid(vec![FieldError::new("jwks", problem)])
 }
 

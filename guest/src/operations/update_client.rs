@@ -82,11 +82,11 @@ impl UpdateClient {
             client.scopes = scopes.clone();
         }
         if let Some(Jwks(keys)) = &self.jwks {
-            // The keys of others are where their metadata document says.
+            // The keys of others are where they say themselves.
             if !old.is_verified() || old.keys().is_none() {
                 return Err(misplaced_keys());
             }
-            client = client.with_keys(keys.clone());
+            client.set_keys(keys.clone());
         }
         Ok(client)
     }

@@ -523,7 +523,7 @@ fn entries_are_processed_independently_and_reported_in_order() {
     assert!(problem(1).contains(name), "{}", problem(1));
     assert!(problem(2).contains("expected an object"));
     assert_eq!(problem(3), "username: is missing");
-    assert!(problem(4).starts_with(r#"email "secret-nonsense": expected an e-mail address"#));
+    assert!(problem(4).starts_with(r#"email "secret-nonsense": expected an email address"#));
     assert_eq!(
         problem(5),
         r#"roles "ghost": there is no such role; define it with define_role, or leave it out"#

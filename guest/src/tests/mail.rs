@@ -1,4 +1,4 @@
-//! Codes and notices by e-mail: password reset, verification, change of address.
+//! Codes and notices by email: password reset, verification, change of address.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

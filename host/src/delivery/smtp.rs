@@ -1,4 +1,4 @@
-//! Delivery by e-mail (RFC 5321).
+//! Delivery by email (RFC 5321).
 
 use async_trait::async_trait;
 use lettre::address::Address;
@@ -116,7 +116,7 @@ impl SmtpDelivery {
 fn sender(text: &str) -> Result<Mailbox, String> {
     let given: Mailbox = text
         .parse()
-        .map_err(|_| "the sender is not an e-mail address".to_owned())?;
+        .map_err(|_| "the sender is not an email address".to_owned())?;
     let address = &given.email;
     if !address.user().is_ascii() {
         return Err("the sender may contain only ASCII before the `@`".to_owned());
@@ -127,7 +127,7 @@ fn sender(text: &str) -> Result<Mailbox, String> {
     let domain = Host::parse(address.domain())
         .map_err(|error| format!("the domain of the sender cannot be used: {error}"))?;
     let address = Address::new(address.user(), domain.to_string())
-        .map_err(|_| "the sender is not an e-mail address".to_owned())?;
+        .map_err(|_| "the sender is not an email address".to_owned())?;
     Ok(Mailbox::new(given.name, address))
 }
 

@@ -11,11 +11,11 @@ use super::{Message, MessageKind};
 pub(super) fn subject(kind: MessageKind) -> &'static str {
     match kind {
         MessageKind::PasswordReset => "Reset your password",
-        MessageKind::EmailVerification => "Verify your e-mail address",
-        MessageKind::EmailChange => "Verify your new e-mail address",
+        MessageKind::EmailVerification => "Verify your email address",
+        MessageKind::EmailChange => "Verify your new email address",
         MessageKind::PasswordChanged => "Your password was changed",
-        MessageKind::EmailChangeRequested => "A new e-mail address was requested",
-        MessageKind::EmailChanged => "Your e-mail address was changed",
+        MessageKind::EmailChangeRequested => "A new email address was requested",
+        MessageKind::EmailChanged => "Your email address was changed",
         MessageKind::SecondFactorChanged => "Your second factor was changed",
         MessageKind::LoginFromNewSource => "A login from somewhere new",
         MessageKind::ApiKeyCreated => "An API key was created for your account",
@@ -40,14 +40,14 @@ pub(super) fn body(message: &Message) -> Zeroizing<String> {
         ),
         MessageKind::EmailChangeRequested => (
             format!(
-                "A new e-mail address was requested for the account {username}. Until it is \
+                "A new email address was requested for the account {username}. Until it is \
                  verified, this address remains in use."
             ),
             "If that was not you, change the password now, and tell the operator of the service.",
         ),
         MessageKind::EmailChanged => (
             format!(
-                "The account {username} has a new e-mail address. This one is no longer in use."
+                "The account {username} has a new email address. This one is no longer in use."
             ),
             "If that was not you, tell the operator of the service.",
         ),

@@ -1,4 +1,4 @@
-//! Attacks on the password reset by e-mail.
+//! Attacks on the password reset by email.
 
 use std::sync::Barrier;
 use std::thread;

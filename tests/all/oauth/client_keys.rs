@@ -92,6 +92,33 @@ fn authlib_signs_in_with_the_key_at_the_url_in_its_metadata_document() {
     assert_eq!(*method, "private_key_jwt", "{listed}");
 }
 
+#[test]
+fn openid_client_signs_in_with_a_key_at_the_url_that_it_has_registered() {
+    let pair = key_pair("ES256");
+    let keys = folder();
+    let jwks = keys.path().join("jwks.json");
+    fs::write(&jwks, json!({"keys": [pair["public"]]}).to_string()).unwrap();
+    let documents = Documents::start_with(Some(&jwks));
+    let guarded = documents.authorization_server("loopback");
+    let metadata = json!({
+        "client_name": "Desk",
+        "redirect_uris": ["http://127.0.0.1:33418/callback"],
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks_uri": documents.url("/jwks.json"),
+    });
+    let registered = guarded
+        .server
+        .post_to("/register", &[], metadata.to_string());
+    assert_eq!(registered.status, 201, "{}", registered.text);
+    let registered = registered.json();
+    assert_eq!(registered["jwks_uri"], metadata["jwks_uri"]);
+    signs_in_to(&guarded, &Known::ByItself, |home| {
+        let mut command = script(node(), "openid_client.mjs", home);
+        command.env("CLIENT_ALGORITHM", "ES256");
+        with_key(command, registered["client_id"].as_str().unwrap(), &pair)
+    });
+}
+
 /// A31: somebody who has read an assertion on its way shows it too.
 #[test]
 fn attack_a31_of_many_that_show_one_assertion_at_once_one_is_let_in() {

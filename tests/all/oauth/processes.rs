@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 use user_auth_tests::postgres::database;
-use user_auth_tests::{Options, PASSWORD, Server, folder};
+use user_auth_tests::{Answer, Options, PASSWORD, Server, folder};
 
 use super::browser::{Browser, encode};
 use super::{FILES, ISSUER, REDIRECT, Scene, VERIFIER, operate_with};
@@ -64,7 +64,7 @@ pub(super) fn scene(environment: &[(&str, &str)]) -> Scene {
 
 impl Scene {
     /// Returns this many codes, for each of which the user has agreed.
-    fn codes(&self, number: usize) -> Vec<String> {
+    pub(super) fn codes(&self, number: usize) -> Vec<String> {
         let browser = Browser::new(&self.server);
         let page = browser.get("/sign-in");
         let page = browser.submit(&page, &[("username", "alice"), ("password", PASSWORD)]);
@@ -79,7 +79,7 @@ impl Scene {
         (0..number).map(|_| code()).collect()
     }
 
-    fn code_form(&self, code: &str) -> String {
+    pub(super) fn code_form(&self, code: &str) -> String {
         encode(&[
             ("client_id", &self.client_id),
             ("grant_type", "authorization_code"),
@@ -89,7 +89,7 @@ impl Scene {
         ])
     }
 
-    fn refresh_form(&self, refresh_token: &str) -> String {
+    pub(super) fn refresh_form(&self, refresh_token: &str) -> String {
         encode(&[
             ("client_id", &self.client_id),
             ("grant_type", "refresh_token"),
@@ -98,9 +98,9 @@ impl Scene {
     }
 }
 
-const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+pub(super) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
-fn refresh_token(answer: &user_auth_tests::Answer) -> String {
+pub(super) fn refresh_token(answer: &Answer) -> String {
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer.json()["refresh_token"].as_str().unwrap().to_owned()
 }
@@ -140,6 +140,46 @@ fn attack_a26_two_processes_on_postgres_lead_to_one_successor() {
     one_successor_for_all(Some(&database()));
 }
 
+/// Of many exchanges of one code one wins. The others are valid second requests: they end what
+/// the first has begun, which may have been a thief.
+fn one_exchange_wins_and_the_others_end_it(url: Option<&str>) {
+    let environment = environment(url);
+    let scene = scene(&environment);
+    let other = start(&scene.home, &environment);
+    let servers = [&scene.server, &other];
+    for code in scene.codes(2) {
+        let form = scene.code_form(&code);
+        let answers: Vec<Answer> = thread::scope(|scope| {
+            let exchanges: Vec<_> = (0..PARALLEL)
+                .map(|caller| {
+                    let (server, form) = (servers[caller % 2], &form);
+                    scope.spawn(move || server.post_to("/token", &[FORM], form))
+                })
+                .collect();
+            let answers = exchanges.into_iter().map(|exchange| exchange.join());
+            answers.collect::<Result<_, _>>().unwrap()
+        });
+        let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 200);
+        assert_eq!(won.len(), 1);
+        for answer in lost {
+            assert_eq!(answer.json()["error"], "invalid_grant", "{}", answer.text);
+        }
+        let form = scene.refresh_form(&refresh_token(won[0]));
+        let refreshed = other.post_to("/token", &[FORM], form);
+        assert_eq!(refreshed.json()["error"], "invalid_grant");
+    }
+}
+
+#[test]
+fn attack_a04_of_many_exchanges_of_one_code_by_two_processes_one_wins() {
+    one_exchange_wins_and_the_others_end_it(None);
+}
+
+#[test]
+fn attack_a04_of_many_exchanges_of_one_code_on_postgres_one_wins() {
+    one_exchange_wins_and_the_others_end_it(Some(&database()));
+}
+
 /// Every exchange that was answered has begun a grant, every other code still works or has
 /// begun none.
 fn no_code_is_exchanged_by_half(url: Option<&str>) {
@@ -162,6 +202,7 @@ fn no_code_is_exchanged_by_half(url: Option<&str>) {
                 })
             })
             .collect();
+        drop(progress);
         for _ in 0..KILL_AFTER {
             exchanged.recv().unwrap();
         }

@@ -32,7 +32,7 @@ pub struct Account {
     pub user_id: Id,
     /// The name to log in with.
     pub username: Username,
-    /// The owner's e-mail address.
+    /// The owner's email address.
     #[serde(default, deserialize_with = "email::stored")]
     pub email: Option<Email>,
     /// Whether the owner has proved that the address is theirs. A verified address belongs

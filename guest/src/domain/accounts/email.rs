@@ -1,4 +1,4 @@
-//! E-mail addresses.
+//! Email addresses.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -207,7 +207,7 @@ fn ascii_domain(domain: &str) -> Result<String, EmailError> {
 
 impl fmt::Display for EmailError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("expected an e-mail address such as name@example.com: ")?;
+        f.write_str("expected an email address such as name@example.com: ")?;
         match self {
             EmailError::NoAt => f.write_str("it has no '@'"),
             EmailError::NoLocalPart => f.write_str("there is nothing before the '@'"),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::unicode::{trimmed, username_case_mapped};
 
-/// The maximum length of an e-mail address (RFC 5321 section 4.5.3.1.3).
+/// The maximum length of an email address (RFC 5321 section 4.5.3.1.3).
 const MAX_CHARS: usize = 254;
 
 /// A user name in its canonical form: RFC 8265 section 3.3 (case-mapped), so that `Alice`

@@ -228,12 +228,9 @@ impl Client {
         client
     }
 
-    /// Returns a client that authenticates by a key, with these keys.
-    pub fn with_keys(self, keys: ClientKeys) -> Client {
-        Client {
-            authentication: Authentication::PrivateKeyJwt(keys),
-            ..self
-        }
+    /// Has the client authenticate by one of these keys.
+    pub fn set_keys(&mut self, keys: ClientKeys) {
+        self.authentication = Authentication::PrivateKeyJwt(keys);
     }
 
     /// Returns where the keys of the client are, if it authenticates by one.

@@ -76,7 +76,7 @@ pub struct ClientMetadata {
 pub struct Registered {
     /// The client.
     pub client: Client,
-    /// The secret of the client; `None` if it is public.
+    /// The secret of the client, if it authenticates by one.
     pub client_secret: Option<Secret>,
     /// The token with which the client manages its registration; `None` if it is public.
     /// Equal public clients share one registration, so none of them may change it.
@@ -152,9 +152,13 @@ fn attempt(
         Scopes::everything(),
         ports,
     )?;
+    if let Some(keys) = &metadata.keys {
+        client.set_keys(keys.clone());
+    }
     let client_id = client.client_id.clone();
-    let access_token = match client_secret {
-        Some(_) => {
+    let access_token = match metadata.token_endpoint_auth_method {
+        TokenEndpointAuthMethod::None => None,
+        _ => {
             let (hash, token) = REGISTRATION_ACCESS_TOKEN.issue(&client_id, ports)?;
             client.registration = Registration::Dynamic(DynamicRegistration {
                 access_token: Some(hash),
@@ -162,7 +166,6 @@ fn attempt(
             });
             Some(token)
         }
-        None => None,
     };
     client.write(Expect::Absent, &mut batch, call.now());
     client.write_place(Expect::Absent, &mut batch, call.now());
@@ -223,6 +226,9 @@ pub fn update(
     let name = metadata.client_name.clone();
     client.client_name = name.unwrap_or_else(|| client_id.to_display_text());
     client.redirect_uris = metadata.redirect_uris.clone();
+    if let Some(keys) = &metadata.keys {
+        client.set_keys(keys.clone());
+    }
     let mut batch = Batch::new();
     client.write(Expect::At(old.version.clone()), &mut batch, call.now());
     append(client.event(UPDATE), client_id, head, &mut batch, call)?;

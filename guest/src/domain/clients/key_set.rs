@@ -73,7 +73,7 @@ impl ClientKeys {
     /// signature names its key, those with another name are left out.
     pub fn find(&self, algorithm: Algorithm, kid: Option<&str>) -> Vec<String> {
         let mut found = Vec::new();
-        let jwks = json::parse(self.0.as_bytes()).unwrap_or(Node::Null);
+        let jwks = self.node();
         for key in keys(&jwks) {
             let is_other = text(key, "kid").is_some_and(|own| kid.is_some_and(|kid| kid != own));
             if algorithm_of(key) == Some(algorithm) && !is_other {
@@ -81,6 +81,11 @@ impl ClientKeys {
             }
         }
         found
+    }
+
+    /// Returns the set as JSON, or `null` if it is at a URL.
+    pub fn node(&self) -> Node<'_> {
+        json::parse(self.0.as_bytes()).unwrap_or(Node::Null)
     }
 
     /// Returns the text: the URL, or the set, which is the same for the same keys.

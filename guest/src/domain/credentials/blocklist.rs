@@ -41,7 +41,7 @@ const SHORTEST_WORD: usize = 3;
 pub struct Owner<'a> {
     /// The user name.
     pub username: &'a Username,
-    /// The owner's e-mail address.
+    /// The owner's email address.
     pub email: Option<&'a Email>,
 }
 

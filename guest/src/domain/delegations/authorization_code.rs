@@ -15,7 +15,7 @@ use crate::domain::clients::redirect_uri::RedirectUri;
 use crate::domain::env::Env;
 use crate::domain::sessions::session::Session;
 use crate::error::Result;
-use crate::ports::{Expect, Ports};
+use crate::ports::{Expect, Ports, Version};
 use crate::storage::batch::Batch;
 use crate::storage::record::{self, Found, Stored};
 use crate::types::id::Id;
@@ -60,10 +60,12 @@ pub struct AuthorizationCode {
 pub enum CodeState {
     /// It has not been shown yet.
     Unused(Box<AuthorizationCode>),
-    /// It has begun this session.
+    /// It has begun a session.
     Used {
         /// The session.
         session_id: Id,
+        /// The challenge, whose verifier only the client has.
+        challenge: CodeChallenge,
     },
 }
 
@@ -129,13 +131,17 @@ pub fn read(text: &str, ports: &Ports) -> Result<Found<CodeState>> {
 /// same time, the batch of one is refused.
 pub fn use_up(
     text: &str,
-    state: &Stored<CodeState>,
+    version: &Version,
+    code: &AuthorizationCode,
     session_id: Id,
     batch: &mut Batch,
     ports: &Ports,
 ) -> Result<()> {
-    let used = CodeState::Used { session_id };
-    let expect = Expect::At(state.version.clone());
+    let used = CodeState::Used {
+        session_id,
+        challenge: code.challenge.clone(),
+    };
+    let expect = Expect::At(version.clone());
     batch.put(key(text, ports)?, expect, &used, ttl_ms(USED_TTL));
     Ok(())
 }

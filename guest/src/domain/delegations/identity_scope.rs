@@ -14,7 +14,7 @@ pub enum IdentityScope {
     Openid,
     /// The user name.
     Profile,
-    /// The e-mail address, and whether it is verified.
+    /// The email address, and whether it is verified.
     Email,
 }
 

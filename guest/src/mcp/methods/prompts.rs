@@ -49,7 +49,7 @@ static PROMPTS: [Prompt; 3] = [
             },
             Argument {
                 name: "email",
-                description: "The user's e-mail address",
+                description: "The user's email address",
                 required: false,
                 candidates: Vec::new,
             },
@@ -217,7 +217,7 @@ impl Arguments<'_> {
 fn sign_up_user(arguments: &Arguments, _: Offer) -> String {
     let username = arguments.or_empty("username");
     let email = match arguments.get("email") {
-        Some(email) => format!(" and the e-mail address '{email}'"),
+        Some(email) => format!(" and the email address '{email}'"),
         None => String::new(),
     };
     format!(

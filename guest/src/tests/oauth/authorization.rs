@@ -47,6 +47,7 @@ fn the_client_learns_what_is_wrong_with_its_request() {
         (&[("response_mode", "fragment")], "invalid_request"),
         (&[("scope", "mail:read")], "invalid_scope"),
         (&[("scope", "files:admin")], "invalid_scope"),
+        (&[("scope", " ")], "invalid_scope"),
         (&[("resource", "https://other.example")], "invalid_target"),
         (
             &[("resource", "https://files.example/mcp#x")],
@@ -186,7 +187,8 @@ fn the_metadata_lists_what_works() {
 fn clients_that_ask_for_scopes_of_openid_get_those_of_the_resource_server() {
     let scene = Scene::new();
     let browser = Browser::signed_in(&scene);
-    for scope in ["openid profile email", "offline_access"] {
+    // An empty scope counts as none (RFC 6749 section 3.1).
+    for scope in ["openid profile email", "offline_access", ""] {
         let query = scene.query(&[("scope", scope)]);
         let page = browser.get(&format!("/authorize?{query}"));
         assert!(page.body.contains("Read your files"), "{}", page.body);

@@ -1,6 +1,7 @@
 //! Clients that prove who they are with a key of their own (`private_key_jwt`).
 
 mod documents;
+mod registered;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -99,6 +100,15 @@ impl Scene {
     fn assertion_by(&self, kid: &str, key: &SigningKey, id: &str) -> String {
         let header = json!({"alg": "ES256", "kid": kid, "typ": "JWT"});
         signed(key, &header, &self.assertion_claims(id))
+    }
+
+    /// Has a user let the client read files, and returns its refresh token.
+    fn grant(&self, id: &str, key: &str, seed: u8) -> String {
+        let code = Browser::signed_in(self).code(&self.query(&[]));
+        let assertion = self.assertion_by(key, &es256(seed), id);
+        let (status, tokens) = self.exchange(&code, &proof(&assertion));
+        assert_eq!(status, 200, "{tokens}");
+        text(&tokens["refresh_token"])
     }
 
     /// Returns the answer to a refresh token that nobody has.

@@ -191,6 +191,8 @@ fn members_that_mean_nothing_here_are_not_registered() {
     let client = scene.registered(&metadata);
     let plain = scene.registered(&public(LOCAL));
     assert_eq!(client, plain, "the same as without them");
+    metadata["scope"] = json!("");
+    assert_eq!(scene.registered(&metadata), plain);
     // A scope that was not registered can be asked for all the same (AS-26).
     let browser = Browser::signed_in(&scene);
     let scope = [("scope", "files:read openid")];
@@ -275,7 +277,7 @@ fn redirect_uris_that_are_wrong_are_named_each() {
 fn metadata_that_cannot_be_registered_is_named() {
     let scene = Scene::new();
     for (member, value) in [
-        ("token_endpoint_auth_method", json!("private_key_jwt")),
+        ("token_endpoint_auth_method", json!("client_secret_jwt")),
         ("token_endpoint_auth_method", json!(1)),
         ("grant_types", json!(["client_credentials"])),
         ("grant_types", json!("authorization_code")),

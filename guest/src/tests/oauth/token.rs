@@ -140,9 +140,20 @@ fn a_code_that_is_used_twice_ends_what_it_began() {
     let scene = Scene::new();
     let code = Browser::signed_in(&scene).code(&scene.query(&[]));
     let (_, tokens) = scene.exchange(&code, &[]);
+    let refresh = text(&tokens["refresh_token"]);
+    // Whoever has only read the code ends nothing.
+    let other = json!({"client_name": "Other", "redirect_uris": [REDIRECT]});
+    let other = text(&operator(&scene.world, "create_client", other)["client_id"]);
+    let wrong = "a".repeat(43);
+    for client_id in [&scene.client_id, &other] {
+        let changes = [("client_id", client_id.as_str()), ("code_verifier", &wrong)];
+        let (status, refused) = scene.exchange(&code, &changes);
+        assert_eq!((status, &refused["error"]), (400, &json!("invalid_grant")));
+        assert_eq!(scene.refresh(&refresh, &[]).0, 200);
+    }
     let (status, refused) = scene.exchange(&code, &[]);
     assert_eq!((status, &refused["error"]), (400, &json!("invalid_grant")));
-    let (_, refused) = scene.refresh(&text(&tokens["refresh_token"]), &[]);
+    let (_, refused) = scene.refresh(&refresh, &[]);
     assert_eq!(refused["error"], "invalid_grant");
     let verify = json!({"token": tokens["access_token"], "audience": FILES});
     assert_eq!(
@@ -160,13 +171,14 @@ fn a_code_that_is_used_twice_ends_what_it_began() {
 fn an_overtaken_exchange_gets_nothing() {
     let scene = Scene::new();
     let code = Browser::signed_in(&scene).code(&scene.query(&[]));
-    let key = scene
-        .world
-        .entries()
-        .into_iter()
-        .find(|(key, _)| key.starts_with("authorization-code/"));
-    let (key, _) = key.unwrap();
-    let used = json!({"used": {"session_id": "0".repeat(32)}});
+    let mut entries = scene.world.entries().into_iter();
+    let found = entries.find(|(key, _)| key.starts_with("authorization-code/"));
+    let (key, unused) = found.unwrap();
+    let unused: Value = serde_json::from_slice(&unused).unwrap();
+    let used = json!({"used": {
+        "session_id": "0".repeat(32),
+        "challenge": unused["unused"]["challenge"],
+    }});
     let used = serde_json::to_vec(&used).unwrap();
     scene.world.overtaken_by.borrow_mut().push((key, used));
     let (status, refused) = scene.exchange(&code, &[]);
@@ -260,6 +272,12 @@ fn a_refresh_never_gives_more_than_was_granted() {
     assert_eq!(refused["error"], "invalid_scope");
     let (_, refused) = scene.refresh(&token, &[("resource", "https://other.example")]);
     assert_eq!(refused["error"], "invalid_target");
+    for wrong in [" ", "files:read  files:read", "files:read "] {
+        let (_, refused) = scene.refresh(&token, &[("scope", wrong)]);
+        assert_eq!(refused["error"], "invalid_scope", "{wrong}");
+    }
+    let (status, tokens) = scene.refresh(&token, &[("scope", "")]);
+    assert_eq!((status, &tokens["scope"]), (200, &json!("files:read")));
     let (status, tokens) = scene.refresh(&token, &[("scope", "files:read"), ("resource", FILES)]);
     assert_eq!((status, &tokens["scope"]), (200, &json!("files:read")));
     let token = text(&tokens["refresh_token"]);

@@ -241,7 +241,7 @@ mod tests {
             (
                 "smtp://127.0.0.1",
                 Some("no address"),
-                "not an e-mail address",
+                "not an email address",
             ),
             ("http://hunter2.example.com/", from, "https://"),
         ] {

@@ -43,15 +43,6 @@ impl Scene {
         self.world.documents.borrow_mut().remove(url);
     }
 
-    /// Has a user let the client read files, and returns its refresh token.
-    fn grant(&self, id: &str, key: &str, seed: u8) -> String {
-        let code = Browser::signed_in(self).code(&self.query(&[]));
-        let assertion = self.assertion_by(key, &es256(seed), id);
-        let (status, tokens) = self.exchange(&code, &proof(&assertion));
-        assert_eq!(status, 200, "{tokens}");
-        text(&tokens["refresh_token"])
-    }
-
     fn fetches_of(&self, url: &str) -> usize {
         let fetched = self.world.fetched.borrow();
         fetched.iter().filter(|fetched| *fetched == url).count()
