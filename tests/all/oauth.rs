@@ -5,6 +5,7 @@ mod agents;
 mod appearance;
 mod approvals;
 mod browser;
+mod checkers;
 mod chromium;
 mod client_keys;
 mod examples;
