@@ -9,10 +9,12 @@ mod checkers;
 mod chromium;
 mod client_keys;
 mod examples;
+pub(crate) mod matrix;
 mod metadata_documents;
 mod processes;
 mod real_clients;
 mod transcript;
+mod web_application;
 
 use std::collections::BTreeSet;
 use std::thread;

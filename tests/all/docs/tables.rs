@@ -103,6 +103,13 @@ fn the_figures_of_the_toolsets_are_those_of_their_lists() {
     check("guest/docs/operations.md", &[("toolsets", table)]);
 }
 
+/// The tests run what it says.
+#[test]
+fn the_table_of_clients_is_that_of_the_tests() {
+    let table = crate::oauth::matrix::table();
+    check("host/docs/clients.md", &[("clients", table)]);
+}
+
 const OUTPUT_SCHEMAS: [&str; 2] = ["--set", "mcp.output_schemas=true"];
 /// A service with pages has all operations.
 const PAGES: [&str; 6] = [
