@@ -29,6 +29,7 @@ use tempfile::TempDir;
 use user_auth_tests::{Options, PASSWORD, Server, command, folder};
 
 use browser::{Browser, encode};
+pub(crate) use real_clients::free_port;
 
 /// The public URL, which is not where the tests reach the server.
 const ISSUER: &str = "http://localhost:8000";
