@@ -1,6 +1,7 @@
 // Signs a user in with openid-client, and calls tools, as a plain OAuth client that an
 // administrator has registered as CLIENT_ID, with CLIENT_SECRET or a CLIENT_KEY for
-// CLIENT_ALGORITHM if it has one, or that has a document at CLIENT_METADATA_URL.
+// CLIENT_ALGORITHM if it has one, or that has a document at CLIENT_METADATA_URL. Otherwise it
+// registers itself.
 //
 // Prints the address that the user has to visit, and reads from standard input the address
 // to which the user was sent back, and the steps.
@@ -24,10 +25,15 @@ const byKey = async ({ kid, ...jwk }) => {
 };
 const bySecret = CLIENT_SECRET ? client.ClientSecretBasic(CLIENT_SECRET) : client.None();
 const authentication = CLIENT_KEY ? await byKey(JSON.parse(CLIENT_KEY)) : bySecret;
-const config = await client.discovery(issuer, CLIENT_ID, undefined, authentication, {
-  algorithm: "oauth2",
-  execute: [client.allowInsecureRequests],
-});
+const metadata = {
+  client_name: "Desk",
+  redirect_uris: ["http://127.0.0.1:33418/callback"],
+  token_endpoint_auth_method: "none",
+};
+const options = { algorithm: "oauth2", execute: [client.allowInsecureRequests] };
+const config = CLIENT_ID
+  ? await client.discovery(issuer, CLIENT_ID, undefined, authentication, options)
+  : await client.dynamicClientRegistration(issuer, metadata, authentication, options);
 
 const signIn = async () => {
   const verifier = client.randomPKCECodeVerifier();

@@ -226,10 +226,7 @@ subjects! {
         name: "openid-client, as a plain OAuth client",
         package: Package::Npm("openid-client"),
         command: |home| script(node(), "openid_client.mjs", home),
-        exceptions: &[
-            (Cell::Known(ByItself), "not tried"),
-            (Cell::MoreScopes, APPLICATION),
-        ],
+        exceptions: &[(Cell::MoreScopes, APPLICATION)],
     };
     authlib_lives_through_all: Subject {
         name: "Authlib, as a plain OAuth client",
