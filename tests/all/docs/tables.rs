@@ -3,6 +3,7 @@
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use user_auth_tests::{Options, Stdio};
@@ -141,6 +142,9 @@ fn thousands(number: usize) -> String {
 
 /// Compares tables with those between the markers in a document, or writes them there.
 fn check(path: &str, tables: &[(&str, String)]) {
+    // Two tests write to one document.
+    static DOCUMENTS: Mutex<()> = Mutex::new(());
+    let _writing = DOCUMENTS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut text = document(path);
     for (name, table) in tables {
         let begin = format!("<!-- {name}: `make docs` writes this table -->\n");
