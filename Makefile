@@ -13,9 +13,11 @@ CLIENTS := tests/clients
 EXAMPLES := guest/examples
 NGINX   := target/tools/nginx
 APACHE  := target/tools/apache
-# Apache, its module for tokens, and the libraries of both.
-apache_packages := apache2-bin libapache2-mod-oauth2 liboauth2-0 liboauth2-apache0 libcjose0 \
-	libapr1 libaprutil1 libhashkit2 libhiredis0.14 libjansson4 libmemcached11
+# Apache, its modules for tokens and for signing in, and the libraries of all of them.
+apache_packages := apache2-bin libapache2-mod-auth-openidc libapache2-mod-oauth2 liboauth2-0 \
+	liboauth2-apache0 libapr1 libaprutil1 libcjose0 libhashkit2 libhiredis0.14 libjansson4 \
+	libmemcached11
+apache_modules := oauth2 auth_openidc
 SOAK_SECONDS ?= 600
 SCALE_USERS  ?= 1000000
 WASM    := target/$(TARGET)/component
@@ -239,9 +241,10 @@ nginx:
 
 # Unpacks only the files, since Debian's package would start a system-wide server.
 apache:
-	@ls /usr/sbin/apache2 /usr/lib/apache2/modules/mod_oauth2.so >/dev/null 2>&1 || ls $(APACHE)/complete >/dev/null 2>&1 || { \
+	@ls /usr/sbin/apache2 $(apache_modules:%=/usr/lib/apache2/modules/mod_%.so) >/dev/null 2>&1 || \
+	ls $(apache_modules:%=$(APACHE)/usr/lib/apache2/modules/mod_%.so) $(APACHE)/complete >/dev/null 2>&1 || { \
 		if ! command -v apt-get >/dev/null; then \
-			echo "Apache with mod_oauth2 is missing: install it (on Debian and Ubuntu the package libapache2-mod-oauth2)" >&2; \
+			echo "Apache with mod_oauth2 and mod_auth_openidc is missing: install them (on Debian and Ubuntu the packages libapache2-mod-oauth2 and libapache2-mod-auth-openidc)" >&2; \
 			exit 1; \
 		fi; \
 		rm -rf $(APACHE) && mkdir -p $(APACHE) && cd $(APACHE) && \

@@ -1,5 +1,6 @@
 //! End-to-end tests: what a user would notice, through the built program.
 
+mod apache;
 mod attacks;
 mod audit_chain;
 mod audit_log;

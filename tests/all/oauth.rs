@@ -5,16 +5,19 @@ mod agents;
 mod appearance;
 mod approvals;
 mod browser;
+mod checkers;
 mod chromium;
 mod client_keys;
 mod examples;
 mod kills;
+pub(crate) mod matrix;
 mod metadata_documents;
 mod mix_up;
 mod processes;
 mod real_clients;
 mod secrets;
 mod transcript;
+mod web_application;
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -29,6 +32,7 @@ use tempfile::TempDir;
 use user_auth_tests::{Options, PASSWORD, Server, command, folder};
 
 use browser::{Browser, encode};
+pub(crate) use real_clients::free_port;
 
 /// The public URL, which is not where the tests reach the server.
 const ISSUER: &str = "http://localhost:8000";

@@ -1,10 +1,9 @@
-"""Signs a user in with Authlib, as a plain OAuth client that an administrator has registered as
-CLIENT_ID, with CLIENT_SECRET if it has one, or that has a metadata document at CLIENT_ID and
-signs with CLIENT_KEY.
+"""Signs a user in with Authlib, and calls tools, as a plain OAuth client that an administrator
+has registered as CLIENT_ID, with CLIENT_SECRET if it has one, or that has a document at
+CLIENT_METADATA_URL. It signs with CLIENT_KEY if there is one.
 
 Prints the address that the user has to visit, and reads from standard input the address to
-which the user was sent back. After a refresh it prints "refreshed" and waits for a line;
-its access was taken away meanwhile, so it asks the user again.
+which the user was sent back, and the steps.
 
 Usage: authlib_client.py URL
 """
@@ -41,7 +40,7 @@ def main(resource: str) -> None:
     if key := os.environ.get("CLIENT_KEY"):
         secret, method = RSAKey.import_key(json.loads(key)), "private_key_jwt"
     client = OAuth2Client(
-        os.environ["CLIENT_ID"],
+        os.environ.get("CLIENT_ID") or os.environ["CLIENT_METADATA_URL"],
         secret,
         token_endpoint_auth_method=method,
         redirect_uri="http://127.0.0.1:33418/callback",
@@ -60,32 +59,36 @@ def main(resource: str) -> None:
         answer = sys.stdin.readline().strip()
         client.fetch_token(authorization_response=answer, state=state, code_verifier=verifier)
 
-    def use(expected: int = 200) -> None:
-        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-        headers = {"accept": "application/json, text/event-stream"}
-        answer = client.post(resource, json=message, headers=headers)
-        assert answer.status_code == expected, answer.text
+    def use(tool: str) -> int:
+        params = {"name": tool, "arguments": {}}
+        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        headers = {
+            "accept": "application/json, text/event-stream",
+            "mcp-protocol-version": "2025-11-25",
+        }
+        return client.post(resource, json=message, headers=headers).status_code
 
-    sign_in()
-    use()
-    first = client.token
-    # Authlib refreshes a token that has expired before it sends it.
-    client.token = {**first, "expires_at": 1}
-    use()
-    assert client.token["access_token"] != first["access_token"]
-    assert client.token["refresh_token"] != first["refresh_token"]
-    print("refreshed", flush=True)
-    sys.stdin.readline()
-    use(401)
-    try:
-        client.refresh_token()
-    except OAuthError as error:
-        assert error.error == "invalid_grant", error
-    else:
-        raise AssertionError("the access was taken away")
-    sign_in()
-    use()
-    print("ok", flush=True)
+    def call(tool: str) -> None:
+        try:
+            # Authlib refreshes a token that has expired before it sends it.
+            if client.token:
+                if use(tool) == 200:
+                    return
+                client.refresh_token()
+                raise AssertionError("its access was taken away")
+        except OAuthError as error:
+            assert error.error == "invalid_grant", error
+        sign_in()
+        assert use(tool) == 200
+
+    while step := sys.stdin.readline().strip():
+        if step == "expire":
+            client.token = {**client.token, "expires_at": 1}
+            continue
+        before = client.token and client.token["refresh_token"]
+        call(step.removeprefix("call "))
+        is_new = before and before != client.token["refresh_token"]
+        print("called, refreshed" if is_new else "called", flush=True)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,11 @@ class Handler(BaseHTTPRequestHandler):
         document = {
             "client_id": f"https://localhost:{self.server.server_port}{self.path}",
             "client_name": "Desk",
-            "redirect_uris": ["http://127.0.0.1/callback"],
+            "redirect_uris": [
+                "http://127.0.0.1/callback",
+                "http://127.0.0.1/oauth/callback",
+                "http://localhost/oauth/callback",
+            ],
             "token_endpoint_auth_method": "none",
         }
         if self.path == "/other":

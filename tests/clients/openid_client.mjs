@@ -1,22 +1,21 @@
-// Signs a user in with openid-client, as a plain OAuth client that an administrator has
-// registered as CLIENT_ID, with CLIENT_SECRET or a CLIENT_KEY for CLIENT_ALGORITHM if it has
-// one.
+// Signs a user in with openid-client, and calls tools, as a plain OAuth client that an
+// administrator has registered as CLIENT_ID, with CLIENT_SECRET or a CLIENT_KEY for
+// CLIENT_ALGORITHM if it has one, or that has a document at CLIENT_METADATA_URL. Otherwise it
+// registers itself.
 //
 // Prints the address that the user has to visit, and reads from standard input the address
-// to which the user was sent back. After a refresh it prints "refreshed" and waits for a
-// line; its access was taken away meanwhile, so it asks the user again.
+// to which the user was sent back, and the steps.
 //
 // Usage: openid_client.mjs URL
 
 import assert from "node:assert/strict";
-import { createInterface } from "node:readline";
 import * as client from "openid-client";
 import { algorithms } from "./signing_algorithms.mjs";
+import { follow, line } from "./steps.mjs";
 
 const resource = process.argv[2];
-const { CLIENT_ID, CLIENT_SECRET, CLIENT_KEY, CLIENT_ALGORITHM } = process.env;
-const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const line = async () => (await input.next()).value;
+const { CLIENT_METADATA_URL, CLIENT_ID = CLIENT_METADATA_URL } = process.env;
+const { CLIENT_SECRET, CLIENT_KEY, CLIENT_ALGORITHM } = process.env;
 
 const issuer = new URL(resource.replace(/\/mcp$/, ""));
 const byKey = async ({ kid, ...jwk }) => {
@@ -26,10 +25,15 @@ const byKey = async ({ kid, ...jwk }) => {
 };
 const bySecret = CLIENT_SECRET ? client.ClientSecretBasic(CLIENT_SECRET) : client.None();
 const authentication = CLIENT_KEY ? await byKey(JSON.parse(CLIENT_KEY)) : bySecret;
-const config = await client.discovery(issuer, CLIENT_ID, undefined, authentication, {
-  algorithm: "oauth2",
-  execute: [client.allowInsecureRequests],
-});
+const metadata = {
+  client_name: "Desk",
+  redirect_uris: ["http://127.0.0.1:33418/callback"],
+  token_endpoint_auth_method: "none",
+};
+const options = { algorithm: "oauth2", execute: [client.allowInsecureRequests] };
+const config = CLIENT_ID
+  ? await client.discovery(issuer, CLIENT_ID, undefined, authentication, options)
+  : await client.dynamicClientRegistration(issuer, metadata, authentication, options);
 
 const signIn = async () => {
   const verifier = client.randomPKCECodeVerifier();
@@ -46,28 +50,38 @@ const signIn = async () => {
   return await client.authorizationCodeGrant(config, new URL(await line()), checks);
 };
 
-const use = async ({ access_token }) => {
-  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list" });
+let tokens;
+
+/** Calls a tool, and returns the status of the answer. */
+const use = async (tool) => {
+  const params = { name: tool, arguments: {} };
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params });
   const headers = new Headers({
     accept: "application/json, text/event-stream",
     "content-type": "application/json",
+    "mcp-protocol-version": "2025-11-25",
   });
   const url = new URL(resource);
-  const answer = await client.fetchProtectedResource(config, access_token, url, "POST", body, headers);
-  assert.equal(answer.status, 200);
+  try {
+    const how = [url, "POST", body, headers];
+    return (await client.fetchProtectedResource(config, tokens.access_token, ...how)).status;
+  } catch (error) {
+    return error.status;
+  }
 };
 
-const first = await signIn();
-await use(first);
-const second = await client.refreshTokenGrant(config, first.refresh_token);
-assert.notEqual(second.refresh_token, first.refresh_token);
-await use(second);
-console.log("refreshed");
-await line();
-await assert.rejects(client.refreshTokenGrant(config, second.refresh_token), {
-  error: "invalid_grant",
+const call = async (tool) => {
+  if (tokens && (await use(tool)) === 401) {
+    tokens = await client.refreshTokenGrant(config, tokens.refresh_token).catch(({ error }) => {
+      assert.equal(error, "invalid_grant");
+    });
+  }
+  tokens ??= await signIn();
+  assert.equal(await use(tool), 200);
+};
+
+await follow({
+  call,
+  refreshToken: () => tokens?.refresh_token,
+  expire: () => (tokens = { ...tokens, access_token: "expired" }),
 });
-await assert.rejects(use(second), { status: 401 });
-await use(await signIn());
-console.log("ok");
-process.exit(0);

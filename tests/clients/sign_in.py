@@ -1,6 +1,7 @@
 """What both versions of the Python SDK need to sign a user in who is asked by the caller."""
 
 import asyncio
+import os
 import sys
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,13 +11,21 @@ REGISTRATION = {
     "token_endpoint_auth_method": "none",
 }
 
+METADATA_URL = os.environ.get("CLIENT_METADATA_URL")
+
 
 class Memory:
     """What the client keeps."""
 
-    def __init__(self) -> None:
+    def __init__(self, registered) -> None:
+        """`registered` makes what an administrator registered, from its members."""
         self.tokens = None
         self.client = None
+        if client_id := os.environ.get("CLIENT_ID"):
+            self.client = registered(**REGISTRATION, client_id=client_id)
+            if secret := os.environ.get("CLIENT_SECRET"):
+                self.client.client_secret = secret
+                self.client.token_endpoint_auth_method = "client_secret_basic"
 
     async def get_tokens(self):
         return self.tokens
@@ -47,15 +56,13 @@ async def answer() -> dict[str, str]:
     return {name: values[0] for name, values in query.items()}
 
 
-async def use(call, memory: Memory, expire) -> None:
-    """Calls a tool, after a refresh again, and once more without the access."""
-    await call()
-    first = memory.tokens
-    expire()
-    await call()
-    assert memory.tokens.access_token != first.access_token
-    assert memory.tokens.refresh_token != first.refresh_token
-    print("refreshed", flush=True)
-    await line()
-    await call()
-    print("ok", flush=True)
+async def follow(call, memory: Memory, expire) -> None:
+    """Follows the steps on standard input until it ends, as `Signing` in the tests has them."""
+    while step := await line():
+        if step == "expire":
+            expire()
+            continue
+        before = memory.tokens
+        await call(step.removeprefix("call "))
+        is_new = before and before.refresh_token != memory.tokens.refresh_token
+        print("called, refreshed" if is_new else "called", flush=True)

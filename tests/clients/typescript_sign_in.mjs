@@ -1,14 +1,15 @@
-// Registers with the TypeScript SDK, version 1 or 2, and calls a tool for a user who signs
-// in.
+// Signs a user in with the TypeScript SDK, version 1 or 2, and calls tools.
 //
-// Prints the address that the user has to visit, and reads from standard input the address
-// to which the user was sent back. After a refresh it prints "refreshed" and waits for a
-// line; its access was taken away meanwhile, so it asks the user again.
+// It registers itself, unless there is a CLIENT_ID (and CLIENT_SECRET) from an administrator or
+// the CLIENT_METADATA_URL of a document about it.
+//
+// Prints the address that the user has to visit, and reads from standard input the address to
+// which the user was sent back, and the steps.
 //
 // Usage: typescript_sign_in.mjs (1|2) URL
 
 import assert from "node:assert/strict";
-import { createInterface } from "node:readline";
+import { follow, line } from "./steps.mjs";
 
 const [version, server] = process.argv.slice(2);
 const sdk =
@@ -20,12 +21,12 @@ const sdk =
       }
     : await import("@modelcontextprotocol/client");
 
-const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const line = async () => (await input.next()).value;
-
+const { CLIENT_ID, CLIENT_SECRET, CLIENT_METADATA_URL } = process.env;
 const kept = {};
+if (CLIENT_ID) kept.client = { client_id: CLIENT_ID, client_secret: CLIENT_SECRET };
 const provider = {
   redirectUrl: "http://127.0.0.1:33418/callback",
+  clientMetadataUrl: CLIENT_METADATA_URL,
   clientMetadata: {
     client_name: "Desk",
     redirect_uris: ["http://127.0.0.1:33418/callback"],
@@ -61,23 +62,17 @@ const signedIn = async (run) => {
   return await run(transport());
 };
 
-const call = async (over) => {
+const call = (tool) => async (over) => {
   const client = new sdk.Client({ name: "test", version: "1" });
   await client.connect(over);
-  const name = "user-auth_get_capabilities";
-  const result = await client.callTool({ name, arguments: {} });
+  const result = await client.callTool({ name: tool, arguments: {} });
   assert.ok(!result.isError, JSON.stringify(result));
   await client.close();
 };
 
-await signedIn(call);
-const before = kept.tokens;
-// The server refuses a token that is not its own, as it does with one that has expired.
-kept.tokens = { ...before, access_token: "expired" };
-await signedIn(call);
-assert.notEqual(kept.tokens.refresh_token, before.refresh_token);
-console.log("refreshed");
-await line();
-await signedIn(call);
-console.log("ok");
-process.exit(0);
+await follow({
+  call: (tool) => signedIn(call(tool)),
+  refreshToken: () => kept.tokens?.refresh_token,
+  // The server refuses a token that is not its own, as it does with one that has expired.
+  expire: () => (kept.tokens = { ...kept.tokens, access_token: "expired" }),
+});

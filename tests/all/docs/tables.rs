@@ -3,6 +3,7 @@
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use user_auth_tests::{Options, Stdio};
@@ -103,6 +104,13 @@ fn the_figures_of_the_toolsets_are_those_of_their_lists() {
     check("guest/docs/operations.md", &[("toolsets", table)]);
 }
 
+/// The tests run what it says.
+#[test]
+fn the_table_of_clients_is_that_of_the_tests() {
+    let table = crate::oauth::matrix::table();
+    check("host/docs/clients.md", &[("clients", table)]);
+}
+
 const OUTPUT_SCHEMAS: [&str; 2] = ["--set", "mcp.output_schemas=true"];
 /// A service with pages has all operations.
 const PAGES: [&str; 6] = [
@@ -134,6 +142,9 @@ fn thousands(number: usize) -> String {
 
 /// Compares tables with those between the markers in a document, or writes them there.
 fn check(path: &str, tables: &[(&str, String)]) {
+    // Two tests write to one document.
+    static DOCUMENTS: Mutex<()> = Mutex::new(());
+    let _writing = DOCUMENTS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut text = document(path);
     for (name, table) in tables {
         let begin = format!("<!-- {name}: `make docs` writes this table -->\n");

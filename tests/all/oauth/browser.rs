@@ -34,15 +34,24 @@ impl Browser {
         Browser::with_cookies(server, BTreeMap::new())
     }
 
+    /// Opens a browser at the URL of another server.
+    pub fn at(url: &str) -> Browser {
+        Browser::open(url, BTreeMap::new())
+    }
+
     /// Opens a browser that has these cookies.
     pub fn with_cookies(server: &Server, cookies: BTreeMap<String, String>) -> Browser {
+        Browser::open(&server.url, cookies)
+    }
+
+    fn open(url: &str, cookies: BTreeMap<String, String>) -> Browser {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .build()
             .into();
         Browser {
-            url: server.url.clone(),
+            url: url.to_owned(),
             agent,
             cookies: RefCell::new(cookies),
         }

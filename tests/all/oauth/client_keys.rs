@@ -17,7 +17,7 @@ use user_auth_tests::folder;
 
 use super::browser::encode;
 use super::metadata_documents::Documents;
-use super::real_clients::{Guarded, Known, signs_in_to};
+use super::real_clients::{Guarded, lives_through_all};
 use super::{Browser, ISSUER, REDIRECT, Scene, operate};
 use crate::clients::{client, node, script};
 
@@ -60,11 +60,11 @@ fn openid_client_signs_in_with_a_key_of_each_algorithm() {
         });
         let registered = guarded.operate("create_client", &input);
         let client_id = registered["client_id"].as_str().unwrap();
-        signs_in_to(&guarded, &Known::ByItself, |home| {
-            let mut command = script(node(), "openid_client.mjs", home);
-            command.env("CLIENT_ALGORITHM", algorithm);
-            with_key(command, client_id, &pair)
-        });
+        let mut command = script(node(), "openid_client.mjs", guarded.home.path());
+        command.env("CLIENT_ALGORITHM", algorithm);
+        command.arg(format!("{}/mcp", guarded.issuer));
+        let command = with_key(command, client_id, &pair);
+        lives_through_all(guarded, command, false);
     }
 }
 
@@ -77,10 +77,10 @@ fn authlib_signs_in_with_the_key_at_the_url_in_its_metadata_document() {
     let mut documents = Documents::start_with(Some(&jwks));
     let guarded = documents.authorization_server("loopback");
     let url = documents.url("/keyed.json");
-    signs_in_to(&guarded, &Known::ByItself, |home| {
-        let command = script(client(".venv/bin/python"), "authlib_client.py", home);
-        with_key(command, &url, &pair)
-    });
+    let python = client(".venv/bin/python");
+    let mut command = script(python, "authlib_client.py", guarded.home.path());
+    command.arg(format!("{}/mcp", guarded.issuer));
+    let guarded = lives_through_all(guarded, with_key(command, &url, &pair), false);
     // One document and one set of keys for two sign-ins, each with a refresh.
     let asked = documents.asked(&Browser::new(&guarded.server));
     assert_eq!(asked, ["/keyed.json", "/jwks.json", "/end"]);

@@ -2,7 +2,7 @@
 //! another one, which serves good documents and others.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -11,8 +11,8 @@ use user_auth_tests::{command, folder, write_private};
 
 use super::Browser;
 use super::browser::encode;
-use super::real_clients::{Client, Guarded, Known, signs_in_to};
-use crate::clients::{client, script};
+use super::real_clients::{Client, Guarded};
+use crate::clients::client;
 
 const SETTING: &str = "USER_AUTH_OAUTH_CLIENT_ID_METADATA_DOCUMENTS";
 const REDIRECT: &str = "http://127.0.0.1:33418/callback";
@@ -25,7 +25,7 @@ pub struct Documents {
 }
 
 impl Documents {
-    fn start() -> Documents {
+    pub fn start() -> Documents {
         Documents::start_with(None)
     }
 
@@ -36,10 +36,11 @@ impl Documents {
         let CertifiedKey { cert, signing_key } = made;
         let key = folder.path().join("key.pem");
         write_private(&key, &signing_key.serialize_pem());
-        fs::write(certificate(folder.path()), cert.pem()).unwrap();
+        let certificate = folder.path().join("certificate.pem");
+        fs::write(&certificate, cert.pem()).unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/documents.py");
         let mut command = Command::new(client(".venv/bin/python"));
-        command.arg(script).arg(certificate(folder.path())).arg(key);
+        command.arg(script).arg(certificate).arg(key);
         command.args(jwks);
         let mut server = Client::start(command);
         let port = server.wait_for("");
@@ -54,14 +55,24 @@ impl Documents {
         format!("https://localhost:{}{path}", self.port)
     }
 
+    /// Returns the path of the certificate.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("certificate.pem")
+    }
+
     /// Starts an authorization server that trusts the certificate, with this setting.
     pub fn authorization_server(&self, setting: &str) -> Guarded {
-        let certificate = certificate(self.folder.path());
+        self.authorization_server_at("", setting)
+    }
+
+    /// Starts one whose issuer has this path.
+    pub fn authorization_server_at(&self, path: &str, setting: &str) -> Guarded {
+        let certificate = self.certificate();
         let environment = [
             ("SSL_CERT_FILE", certificate.to_str().unwrap()),
             (SETTING, setting),
         ];
-        Guarded::start_with("", &environment)
+        Guarded::start_with(path, &environment)
     }
 
     /// Returns the paths that were asked for so far. `/end` is asked for to know that all of
@@ -71,10 +82,6 @@ impl Documents {
         self.server.wait_for("/end");
         self.server.seen.iter().skip(1).cloned().collect()
     }
-}
-
-fn certificate(folder: &Path) -> std::path::PathBuf {
-    folder.join("certificate.pem")
 }
 
 fn authorize(client_id: &str) -> String {
@@ -166,19 +173,4 @@ fn documents_of_this_machine_need_a_service_on_this_machine() {
     assert!(!output.status.success());
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("public or off"), "{error}");
-}
-
-#[test]
-fn the_python_sdk_signs_in_by_its_metadata_document() {
-    let documents = Documents::start();
-    let guarded = documents.authorization_server("loopback");
-    let url = documents.url("/client.json");
-    signs_in_to(&guarded, &Known::ByItself, |home| {
-        let mut command = script(client(".venv/bin/python"), "python_sign_in.py", home);
-        command.arg(&url);
-        command
-    });
-    let listed = guarded.operate("list_clients", &serde_json::json!({}));
-    assert_eq!(listed["clients"].as_array().unwrap().len(), 1, "{listed}");
-    assert_eq!(listed["clients"][0]["client_id"], url.as_str());
 }

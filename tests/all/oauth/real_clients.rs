@@ -1,17 +1,16 @@
-//! Clients that others wrote: they find the authorization server, register, have a user sign
-//! in, and call the MCP endpoint with the token.
+//! What runs clients that others wrote: a server whose MCP endpoint requires a sign-in, a user
+//! with a browser, and the client, which is told step by step what to do.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
 use super::{Browser, FILES, operate_with};
-use crate::clients::{client, node, script};
 use crate::published_tokens::issuer::MASTER_KEY;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -22,6 +21,7 @@ pub struct Guarded {
     pub home: TempDir,
     pub server: Server,
     pub issuer: String,
+    environment: Vec<(String, String)>,
 }
 
 impl Guarded {
@@ -35,27 +35,35 @@ impl Guarded {
         let home = folder();
         let address = format!("127.0.0.1:{}", free_port());
         let issuer = format!("http://{address}{path}");
-        let options = environment
-            .iter()
-            .fold(Options::new(), |options, (name, value)| {
-                options.env(name, value)
-            });
-        let server = options
-            .home(home.path())
-            .listen(&address)
-            .env("USER_AUTH_MASTER_KEY", MASTER_KEY)
-            .env("USER_AUTH_PUBLIC_URL", &issuer)
-            .env("USER_AUTH_OAUTH_ENABLED", "true")
-            .env("USER_AUTH_SECURITY_AUTHENTICATION_TYPE", "oauth")
-            .start();
+        let own = [
+            ("USER_AUTH_MASTER_KEY", MASTER_KEY),
+            ("USER_AUTH_PUBLIC_URL", &issuer),
+            ("USER_AUTH_OAUTH_ENABLED", "true"),
+            ("USER_AUTH_SECURITY_AUTHENTICATION_TYPE", "oauth"),
+        ];
+        let environment: Vec<(String, String)> = [&own, environment]
+            .concat()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let server = serve(&home, &address, &environment);
         let guarded = Guarded {
             home,
             server,
             issuer,
+            environment,
         };
         let alice = json!({"username": "alice", "password": PASSWORD});
         guarded.operate("register", &alice);
         guarded
+    }
+
+    /// Stops the server, and starts another one with its store and address.
+    pub fn restart(self) -> Guarded {
+        let address = self.server.url.strip_prefix("http://").unwrap().to_owned();
+        self.server.stop();
+        let server = serve(&self.home, &address, &self.environment);
+        Guarded { server, ..self }
     }
 
     /// Runs an operation as the operator, on the same store and with the same settings.
@@ -71,16 +79,41 @@ impl Guarded {
     /// Signs in and agrees at an address that a client has shown, and returns the address to
     /// which the user is sent back.
     pub fn sign_in(&self, url: &str) -> String {
-        let browser = Browser::new(&self.server);
+        self.sign_in_with(&Browser::new(&self.server), url)
+    }
+
+    /// Does so in a browser, which may have a user who is signed in.
+    fn sign_in_with(&self, browser: &Browser, url: &str) -> String {
         let target = url.strip_prefix(&self.server.url).expect(url);
-        let page = browser.get(target);
-        let page = browser.submit(&page, &[("username", "alice"), ("password", PASSWORD)]);
-        assert_eq!(page.status, 303, "{}", page.text);
-        let page = browser.get(page.header("location").unwrap());
+        let mut page = browser.get(target);
+        if page.text.contains("name=\"password\"") {
+            page = browser.submit(&page, &[("username", "alice"), ("password", PASSWORD)]);
+            assert_eq!(page.status, 303, "{}", page.text);
+            page = browser.get(page.header("location").unwrap());
+        }
         let page = browser.submit(&page, &[("decision", "allow")]);
         assert_eq!(page.status, 303, "{}", page.text);
         page.header("location").unwrap().to_owned()
     }
+
+    /// Takes all access of clients to the user away.
+    fn revoke_grants(&self) {
+        let user = self.operate("get_user", &json!({"username": "alice"}));
+        let alice = json!({"user_id": user["user_id"]});
+        let listed = self.operate("list_grants", &alice);
+        let grants = listed["grants"].as_array().unwrap();
+        assert!(!grants.is_empty(), "{listed}");
+        for grant in grants {
+            let grant = json!({"user_id": user["user_id"], "grant_id": grant["grant_id"]});
+            self.operate("revoke_grant", &grant);
+        }
+    }
+}
+
+fn serve(home: &TempDir, address: &str, environment: &[(String, String)]) -> Server {
+    let options = Options::new().home(home.path()).listen(address);
+    let with = |options: Options, (name, value): &(String, String)| options.env(name, value);
+    environment.iter().fold(options, with).start()
 }
 
 /// Returns the path of a program that is made with rmcp.
@@ -155,6 +188,12 @@ impl Client {
     pub fn say(&mut self, line: &str) {
         writeln!(self.stdin, "{line}").unwrap();
     }
+
+    /// Waits until it has ended well.
+    pub fn finish(mut self) {
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}\n{}", self.seen.join("\n"));
+    }
 }
 
 impl Drop for Client {
@@ -170,179 +209,119 @@ impl Drop for Client {
     }
 }
 
-/// How a client is known to the server.
-pub enum Known {
-    /// It registers itself.
-    ByItself,
-    /// An administrator has registered it, with this method of authentication.
-    ByAdministrator(&'static str),
+/// A tool that every client may call, and one that needs a scope which no client asks for by
+/// itself.
+const TOOL: &str = "user-auth_get_capabilities";
+const SCOPED_TOOL: &str = "user-auth_list_users";
+
+/// What a user notices of a call, and whether the client has a new refresh token.
+#[derive(Debug, PartialEq)]
+struct Called {
+    asked: bool,
+    refreshed: bool,
 }
 
-/// Has a client in a script sign its user in, as `assert_signs_in` does.
-fn signs_in(known: &Known, program: impl AsRef<Path>, name: &str, arguments: &[&str]) {
-    assert_signs_in(known, |home| {
-        let mut command = script(program, name, home);
-        command.args(arguments);
-        command
-    });
+/// A user with a browser, and a client that follows steps.
+///
+/// For `call TOOL` the client calls the tool, prints the address that the user has to visit if it
+/// needs a sign-in, and in the end `called`, with `, refreshed` behind it if its refresh token is
+/// another one than before. `expire` makes it treat its access token as one that has expired.
+struct Signing {
+    guarded: Guarded,
+    browser: Browser,
+    client: Client,
 }
 
-/// Has a client sign its user in, call a tool, refresh, and ask the user again when its access
-/// was taken away. Another resource server is defined as well.
-fn assert_signs_in(known: &Known, client: impl FnOnce(&Path) -> Command) {
-    signs_in_to(&Guarded::start(""), known, client);
+impl Signing {
+    fn start(guarded: Guarded, command: Command) -> Signing {
+        Signing {
+            browser: Browser::new(&guarded.server),
+            client: Client::start(command),
+            guarded,
+        }
+    }
+
+    fn restart(self) -> Signing {
+        Signing {
+            guarded: self.guarded.restart(),
+            ..self
+        }
+    }
+
+    /// Has the client call a tool, for a user who does what they are asked for.
+    fn call(&mut self, tool: &str) -> Called {
+        self.client.say(&format!("call {tool}"));
+        let asked = self.is_asked();
+        if asked {
+            let answer = self.agree();
+            self.client.say(&answer);
+            assert!(!self.is_asked(), "the user is asked twice");
+        }
+        self.called(asked)
+    }
+
+    /// Does so for the first time, and restarts the server once the user has agreed: the client
+    /// redeems its code at the new one.
+    fn call_over_a_restart(mut self, tool: &str) -> Signing {
+        self.client.say(&format!("call {tool}"));
+        assert!(self.is_asked());
+        let answer = self.agree();
+        let mut signing = self.restart();
+        signing.client.say(&answer);
+        assert!(!signing.is_asked(), "the user is asked twice");
+        signing.called(true);
+        signing
+    }
+
+    /// Waits until the client asks for a sign-in or has called the tool.
+    fn is_asked(&mut self) -> bool {
+        let authorize = format!("{}/authorize?", self.guarded.issuer);
+        let is_either = |line: &str| line.starts_with(&authorize) || line.starts_with("called");
+        let line = self.client.wait_until("request or call", is_either);
+        line.starts_with(&authorize)
+    }
+
+    fn agree(&self) -> String {
+        let address = self.client.seen.last().unwrap();
+        self.guarded.sign_in_with(&self.browser, address)
+    }
+
+    fn called(&self, asked: bool) -> Called {
+        let refreshed = self.client.seen.last().unwrap() == "called, refreshed";
+        Called { asked, refreshed }
+    }
 }
 
-/// Does so with this server.
-pub fn signs_in_to(guarded: &Guarded, known: &Known, client: impl FnOnce(&Path) -> Command) {
+/// Has a client sign its user in and call tools, while the server is restarted, the access token
+/// expires, an operation needs a scope, and the user's access is taken away.
+///
+/// The user is an administrator, who has permissions to give. Another resource server is defined
+/// as well.
+pub fn lives_through_all(guarded: Guarded, command: Command, asks_for_more: bool) -> Guarded {
     let files = json!({
         "resource": FILES,
         "resource_name": "Files",
         "scopes": [{"scope": "files:read", "description": "Read your files"}],
     });
     guarded.operate("define_resource", &files);
-    let mut command = client(guarded.home.path());
-    command.arg(format!("{}/mcp", guarded.issuer));
-    if let Known::ByAdministrator(method) = known {
-        let input = json!({
-            "client_name": "Desk",
-            "redirect_uris": ["http://127.0.0.1:33418/callback"],
-            "token_endpoint_auth_method": method,
-        });
-        let registered = guarded.operate("create_client", &input);
-        command.env("CLIENT_ID", registered["client_id"].as_str().unwrap());
-        if let Some(secret) = registered["client_secret"].as_str() {
-            command.env("CLIENT_SECRET", secret);
-        }
-    }
-    let mut client = Client::start(command);
-    let start = format!("{}/authorize?", guarded.issuer);
-    let address = client.wait_for_line(&start);
-    client.say(&guarded.sign_in(&address));
-    client.wait_for("refreshed");
-    let user = guarded.operate("get_user", &json!({"username": "alice"}));
-    let alice = json!({"user_id": user["user_id"]});
-    let listed = guarded.operate("list_grants", &alice);
-    let grants = listed["grants"].as_array().unwrap();
-    assert_eq!(grants.len(), 1, "{listed}");
-    let grant = json!({"user_id": user["user_id"], "grant_id": grants[0]["grant_id"]});
-    guarded.operate("revoke_grant", &grant);
-    client.say("go on");
-    let address = client.wait_for_line(&start);
-    client.say(&guarded.sign_in(&address));
-    client.wait_for("ok");
-}
-
-#[test]
-fn version_1_of_the_python_sdk_signs_in() {
-    signs_in(
-        &Known::ByItself,
-        client("python1/.venv/bin/python"),
-        "python_sign_in_1.py",
-        &[],
+    guarded.operate(
+        "assign_role",
+        &json!({"username": "alice", "role": "admin"}),
     );
-}
+    let called = |asked, refreshed| Called { asked, refreshed };
 
-#[test]
-fn version_2_of_the_python_sdk_signs_in() {
-    signs_in(
-        &Known::ByItself,
-        client(".venv/bin/python"),
-        "python_sign_in.py",
-        &[],
-    );
-}
-
-#[test]
-fn version_1_of_the_typescript_sdk_signs_in() {
-    signs_in(&Known::ByItself, node(), "typescript_sign_in.mjs", &["1"]);
-}
-
-#[test]
-fn version_2_of_the_typescript_sdk_signs_in() {
-    signs_in(&Known::ByItself, node(), "typescript_sign_in.mjs", &["2"]);
-}
-
-#[test]
-fn rmcp_signs_in_by_itself_and_registered() {
-    for known in [Known::ByItself, Known::ByAdministrator("none")] {
-        assert_signs_in(&known, |_| Command::new(with_rmcp("rmcp-sign-in")));
+    let signing = Signing::start(guarded, command);
+    let mut signing = signing.call_over_a_restart(TOOL).restart();
+    assert_eq!(signing.call(TOOL), called(false, false), "restarted");
+    signing.client.say("expire");
+    let mut signing = signing.restart();
+    assert_eq!(signing.call(TOOL), called(false, true), "expired");
+    if asks_for_more {
+        assert!(signing.call(SCOPED_TOOL).asked, "more scopes");
+        assert_eq!(signing.call(SCOPED_TOOL), called(false, false), "given");
     }
-}
-
-#[test]
-fn mcp_remote_signs_in() {
-    signs_in(&Known::ByItself, node(), "mcp_remote_sign_in.mjs", &[]);
-}
-
-#[test]
-fn the_command_line_of_the_mcp_inspector_signs_in() {
-    signs_in(&Known::ByItself, node(), "inspector_sign_in.mjs", &[]);
-}
-
-#[test]
-fn openid_client_signs_in_with_and_without_a_secret() {
-    for method in ["none", "client_secret_basic"] {
-        let known = Known::ByAdministrator(method);
-        signs_in(&known, node(), "openid_client.mjs", &[]);
-    }
-}
-
-#[test]
-fn openid_client_learns_who_has_signed_in() {
-    let guarded = Guarded::start("/tenant");
-    let input = json!({
-        "client_name": "Wiki",
-        "redirect_uris": ["http://127.0.0.1:33418/callback"],
-        "token_endpoint_auth_method": "client_secret_basic",
-    });
-    let wiki = guarded.operate("create_client", &input);
-    let mut command = script(node(), "openid_sign_in.mjs", guarded.home.path());
-    command.arg(&guarded.issuer);
-    command.env("CLIENT_ID", wiki["client_id"].as_str().unwrap());
-    command.env("CLIENT_SECRET", wiki["client_secret"].as_str().unwrap());
-    let mut client = Client::start(command);
-    let address = client.wait_for_line(&format!("{}/authorize?", guarded.issuer));
-    client.say(&guarded.sign_in(&address));
-    let told: Value = serde_json::from_str(&client.wait_for_line("{")).unwrap();
-    let user = guarded.operate("get_user", &json!({"username": "alice"}));
-    let expected = json!({"sub": user["user_id"], "preferred_username": "alice"});
-    assert_eq!(told, expected);
-}
-
-#[test]
-fn authlib_signs_in_with_and_without_a_secret() {
-    for method in ["none", "client_secret_basic"] {
-        let known = Known::ByAdministrator(method);
-        let python = client(".venv/bin/python");
-        signs_in(&known, python, "authlib_client.py", &[]);
-    }
-}
-
-#[test]
-fn the_conformance_suite_for_authorization_servers_passes() {
-    for (path, names_resource) in [("", false), ("", true), ("/tenant", true)] {
-        let guarded = Guarded::start(path);
-        let port = free_port().to_string();
-        let redirect_uri = format!("http://127.0.0.1:{port}/callback");
-        let registered = json!({"client_name": "Suite", "redirect_uris": [redirect_uri]});
-        let registered = guarded.operate("create_client", &registered);
-        let mut command = Command::new(node());
-        command
-            .arg(client(
-                "node_modules/@modelcontextprotocol/conformance/dist/index.js",
-            ))
-            .args(["authorization", "--url", &guarded.issuer, "--port", &port])
-            .args(["--client-id", registered["client_id"].as_str().unwrap()]);
-        if names_resource {
-            command.args(["--resource", &format!("{}/mcp", guarded.issuer)]);
-        }
-        let mut suite = Client::start(command);
-        let address = suite.wait_for("/authorize?");
-        suite.wait_for("Callback server started");
-        let answer = ureq::get(guarded.sign_in(&address)).call().unwrap();
-        assert_eq!(answer.status(), 200);
-        suite.wait_for("Total: 3 passed, 0 failed");
-        assert!(suite.child.wait().unwrap().success());
-    }
+    signing.guarded.revoke_grants();
+    assert!(signing.call(TOOL).asked, "taken away");
+    assert_eq!(signing.call(TOOL), called(false, false), "given again");
+    signing.guarded
 }

@@ -1,9 +1,8 @@
 //! The examples in `host/examples/services`: services that admit only tokens for themselves.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -12,8 +11,10 @@ use ureq::Agent;
 use user_auth_tests::{built, folder};
 
 use super::issuer::{ISSUER, Issuer, OTHER_SERVICE, SERVICE, decode, with_claims};
+use crate::apache;
 use crate::clients::{client, node};
 use crate::elsewhere::{Running, repository};
+use crate::oauth::free_port;
 
 /// A service that runs until it is dropped.
 struct Service {
@@ -224,57 +225,15 @@ fn apache_admits_only_tokens_for_its_page_during_a_rotation() {
 
 /// Starts Apache with the example, and a page that shows the user.
 fn apache(issuer: &Issuer) -> Service {
-    let (program, root) = apache_program();
-    let modules = root.join("usr/lib/apache2/modules");
-    let home = folder();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
-    let port = port.unwrap().port();
     let example = fs::read_to_string(source("apache.conf")).unwrap();
     let example = example
         .replace("http://127.0.0.1:8000", &issuer.server.url)
         .replace("https://auth.example.com", ISSUER)
         .replace("https://files.example.com", SERVICE);
-    let names = ["mpm_event", "authn_core", "authz_core", "include", "oauth2"];
-    let load = names.map(|name| {
-        let path = modules.join(format!("mod_{name}.so"));
-        format!("LoadModule {name}_module {}\n", path.display())
-    });
-    let pages = home.path().join("pages");
-    fs::create_dir(&pages).unwrap();
+    let home = folder();
+    let modules = ["include", "oauth2"];
     let page = "You are <!--#echo var=\"REMOTE_USER\" -->\n";
-    fs::write(pages.join("whoami.html"), page).unwrap();
-    let configuration = format!(
-        "ServerRoot {home}\nServerName localhost\nListen 127.0.0.1:{port}\nPidFile pid\n\
-         DefaultRuntimeDir {home}\nErrorLog /dev/stderr\nLogLevel notice\n{load}\
-         DocumentRoot {pages}\nSetOutputFilter INCLUDES\nOptions +Includes\n{example}",
-        load = load.concat(),
-        home = home.path().display(),
-        pages = pages.display(),
-    );
-    let file = home.path().join("apache.conf");
-    fs::write(&file, configuration).unwrap();
-    let mut command = Command::new(program);
-    command.arg("-DFOREGROUND").arg("-f").arg(file);
-    command.env("LD_LIBRARY_PATH", libraries(&root));
-    let (running, _) = Running::start(&mut command, "resuming normal operations");
+    let port = free_port();
+    let running = apache::start(home.path(), port, &modules, page, &example);
     Service::at(format!("http://127.0.0.1:{port}"), running, home)
-}
-
-/// Returns the Apache of the machine, or the one that `make` has unpacked, and the folder
-/// that its modules are below.
-fn apache_program() -> (PathBuf, PathBuf) {
-    let unpacked = built("user-auth").with_file_name("../tools/apache");
-    for root in [PathBuf::from("/"), unpacked] {
-        let program = root.join("usr/sbin/apache2");
-        let module = root.join("usr/lib/apache2/modules/mod_oauth2.so");
-        if program.exists() && module.exists() {
-            return (program, root);
-        }
-    }
-    panic!("Apache with mod_oauth2 is missing; run `make test`");
-}
-
-fn libraries(root: &Path) -> PathBuf {
-    let machine = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
-    root.join(machine)
 }

@@ -3,6 +3,7 @@
 mod life_cycle;
 mod management;
 mod pages;
+mod shapes;
 
 use serde_json::{Value, json};
 
@@ -199,42 +200,6 @@ fn members_that_mean_nothing_here_are_not_registered() {
     let page = browser.get(&scene.of_client(&client, LOCAL, &scope));
     assert_eq!(page.status, 200);
     assert!(page.body.contains("files:read") && !page.body.contains("files:write"));
-}
-
-/// The shapes of clients that cannot run here.
-#[test]
-fn registrations_of_well_known_clients_are_accepted() {
-    let scene = Scene::new();
-    for metadata in [
-        json!({"client_name": "Cursor", "redirect_uris": [
-            "cursor://anysphere.cursor-mcp/oauth/callback",
-            "https://www.cursor.com/agents/mcp/oauth/callback",
-            "http://localhost:8787/callback",
-        ], "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"],
-        "token_endpoint_auth_method": "none"}),
-        json!({"client_name": "Visual Studio Code", "client_uri": "https://code.visualstudio.com",
-        "redirect_uris": [
-            "https://insiders.vscode.dev/redirect",
-            "https://vscode.dev/redirect",
-            "http://127.0.0.1/",
-            "http://127.0.0.1:33418/",
-        ], "grant_types": ["authorization_code", "refresh_token",
-            "urn:ietf:params:oauth:grant-type:device_code"], "response_types": ["code"],
-        "token_endpoint_auth_method": "none", "application_type": "native"}),
-        json!({"client_name": "Claude", "redirect_uris": [
-            "https://claude.ai/api/mcp/auth_callback",
-        ], "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"],
-        "token_endpoint_auth_method": "none", "scope": "files:read"}),
-        json!({"redirect_uris": ["http://localhost:3334/oauth/callback"],
-        "token_endpoint_auth_method": "none", "client_uri": "https://example.com",
-        "software_id": "2e6dc280-f3c3-4e01-99a7-8181dbd1d23d"}),
-    ] {
-        let client = scene.registered(&metadata);
-        assert_eq!(client["redirect_uris"], metadata["redirect_uris"]);
-        let name = metadata["client_name"].as_str();
-        let shown = name.map_or_else(|| text(&client["client_id"]), str::to_owned);
-        assert_eq!(client["client_name"], shown.as_str());
-    }
 }
 
 /// A08.
