@@ -351,7 +351,7 @@ impl Settings {
                 let name = "USER_AUTH_OAUTH_CLIENT_ID_METADATA_DOCUMENTS";
                 return Err(invalid(name, "loopback", expected));
             }
-            let is_open = !settings.require_api_key && !settings.require_sign_in;
+            let is_open = settings.is_open();
             settings.oauth = Some(OAuth {
                 public_url,
                 service_name,
@@ -421,6 +421,11 @@ impl Settings {
                 self.audience
             ),
         ))
+    }
+
+    /// Reports whether callers over HTTP need neither an API key nor a sign-in.
+    pub fn is_open(&self) -> bool {
+        !self.require_api_key && !self.require_sign_in
     }
 
     /// Reports whether clients that can open a page do without the operations that take a

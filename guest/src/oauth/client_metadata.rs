@@ -121,7 +121,7 @@ pub(super) fn keys(fields: &Fields, method: TokenEndpointAuthMethod) -> Result<O
             ("'jwks_uri'", url.map(|url| ClientKeys::at(&url)))
         }
         _ => {
-            let expected = "expected one of them, since the client has a key";
+            let expected = "expected exactly one of them, because the method is private_key_jwt";
             ("'jwks' or 'jwks_uri'", Err(expected))
         }
     };

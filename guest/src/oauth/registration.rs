@@ -44,7 +44,7 @@ pub(super) fn require_keys_in_reach(metadata: &ClientMetadata, env: &Env) -> Res
     }
 }
 
-/// What only the client itself is shown. They are stored as hashes, and known for a moment.
+/// Secrets that only the client itself is shown. The store has only their hashes.
 pub(super) struct Secrets<'a> {
     /// The token with which it manages its registration, if it has one.
     pub access_token: Option<&'a str>,

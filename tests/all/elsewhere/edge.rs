@@ -662,14 +662,21 @@ fn an_invalid_origin_is_logged_and_refuses_all_requests() {
 }
 
 #[test]
-fn all_pages_may_call_only_with_a_key() {
-    let all = "USER_AUTH_ALLOWED_ORIGINS=*";
-    let keys = "USER_AUTH_REQUIRE_API_KEY=true";
-    for (options, expected) in [
-        (&["-S", "cli", "--env", all][..], 503),
-        (&["-S", "cli", "--env", all, "--env", keys], 401),
+fn all_pages_may_call_without_a_store_or_where_a_key_is_required() {
+    let all = ["--env", "USER_AUTH_ALLOWED_ORIGINS=*"];
+    let bucket = ["-S", "cli,keyvalue", "--env", "USER_AUTH_KEYVALUE_BUCKET="];
+    let keys = ["--env", "USER_AUTH_REQUIRE_API_KEY=true"];
+    let keyvalue = "user-auth-edge-keyvalue.wasm";
+    for (component, options, expected) in [
+        (
+            "user-auth-edge.wasm",
+            [&["-S", "cli"], &all[..]].concat(),
+            200,
+        ),
+        (keyvalue, [&bucket[..], &all].concat(), 503),
+        (keyvalue, [&bucket[..], &all, &keys].concat(), 401),
     ] {
-        let (_running, url) = wasmtime("user-auth-edge.wasm", options);
+        let (_running, url) = wasmtime(component, &options);
         let ping = message("", json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}));
         let answer = ping.with("origin", PAGE).of(&url);
         assert_eq!(answer.status, expected, "{options:?}: {}", answer.body);

@@ -112,11 +112,11 @@ fn openid_client_signs_in_with_a_key_at_the_url_that_it_has_registered() {
     assert_eq!(registered.status, 201, "{}", registered.text);
     let registered = registered.json();
     assert_eq!(registered["jwks_uri"], metadata["jwks_uri"]);
-    signs_in_to(&guarded, &Known::ByItself, |home| {
-        let mut command = script(node(), "openid_client.mjs", home);
-        command.env("CLIENT_ALGORITHM", "ES256");
-        with_key(command, registered["client_id"].as_str().unwrap(), &pair)
-    });
+    let mut command = script(node(), "openid_client.mjs", guarded.home.path());
+    command.env("CLIENT_ALGORITHM", "ES256");
+    command.arg(format!("{}/mcp", guarded.issuer));
+    let client_id = registered["client_id"].as_str().unwrap();
+    lives_through_all(guarded, with_key(command, client_id, &pair), false);
 }
 
 /// A31: somebody who has read an assertion on its way shows it too.

@@ -4,6 +4,7 @@
 use std::process::Command;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use user_auth_tests::postgres::database;
@@ -16,6 +17,10 @@ const GRANTS: usize = 6;
 const KILLS: usize = 4;
 /// Refreshes that have been answered before each kill.
 const KILL_AFTER: usize = 30;
+/// How often a server may tell one client that it is busy.
+const MAX_BUSY: usize = 10_000;
+/// The longest time between two refreshes.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
 fn kills_during_refreshes_by_clients_strand_none_and_fork_no_grant() {
@@ -84,10 +89,10 @@ fn refreshed_until_a_kill(scene: &Scene, pairs: &[[String; 2]]) -> Vec<[String; 
                 })
             })
             .collect();
-        // Otherwise nobody would notice that all clients have given up.
+        // Otherwise the test would wait after all clients have given up.
         drop(progress);
         for _ in 0..KILL_AFTER {
-            refreshed.recv().unwrap();
+            refreshed.recv_timeout(PATIENCE).unwrap();
         }
         let pid = scene.server.pid().to_string();
         let killed = Command::new("kill").args(["-KILL", &pid]).status();
@@ -102,6 +107,7 @@ fn refreshed_until_a_kill(scene: &Scene, pairs: &[[String; 2]]) -> Vec<[String; 
 /// Refreshes until the connection breaks, and returns the last token that was received.
 fn last_before_the_kill(scene: &Scene, token: &str, progress: &Sender<()>) -> String {
     let mut token = token.to_owned();
+    let mut busy = 0;
     loop {
         let form = scene.refresh_form(&token);
         let Ok(answer) = scene.server.try_post_to("/token", &[FORM], form) else {
@@ -109,6 +115,8 @@ fn last_before_the_kill(scene: &Scene, token: &str, progress: &Sender<()>) -> St
         };
         // It is busy, and the token has not been used up.
         if answer.status == 503 {
+            busy += 1;
+            assert!(busy < MAX_BUSY, "{}", answer.text);
             continue;
         }
         let Ok(Value::Object(answer)) = serde_json::from_str(&answer.text) else {

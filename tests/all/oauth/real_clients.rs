@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -121,6 +121,9 @@ pub fn with_rmcp(name: &str) -> PathBuf {
     built(&format!("../sign-in/debug/{name}"))
 }
 
+/// The longest time until a client says something.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
@@ -176,7 +179,7 @@ impl Client {
 
     fn wait_until(&mut self, text: &str, is_it: impl Fn(&str) -> bool) -> String {
         loop {
-            let line = self.lines.recv_timeout(Duration::from_secs(120));
+            let line = self.lines.recv_timeout(PATIENCE);
             let line = line.unwrap_or_else(|_| panic!("no {text}:\n{}", self.seen.join("\n")));
             self.seen.push(line.clone());
             if is_it(&line) {
@@ -191,6 +194,16 @@ impl Client {
 
     /// Waits until it has ended well.
     pub fn finish(mut self) {
+        // Its output ends with it.
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.seen.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("it does not end:\n{}", self.seen.join("\n"))
+                }
+            }
+        }
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}\n{}", self.seen.join("\n"));
     }

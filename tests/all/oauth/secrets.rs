@@ -29,7 +29,8 @@ fn attack_a46_no_secret_of_a_sign_in_appears_in_log_metrics_store_or_addresses()
     let page = browser.get("/sign-in");
     let wrong = "a wrong password of hers";
     let form_token = hidden(&page.text, "form_token");
-    browser.submit(&page, &[("username", "alice"), ("password", wrong)]);
+    let refused = browser.submit(&page, &[("username", "alice"), ("password", wrong)]);
+    assert_ne!(refused.status, 303, "{}", refused.text);
     let page = browser.get("/sign-in");
     let page = browser.submit(&page, &[("username", "alice"), ("password", PASSWORD)]);
     let mut addresses = page.header("location").unwrap().to_owned();
@@ -38,9 +39,9 @@ fn attack_a46_no_secret_of_a_sign_in_appears_in_log_metrics_store_or_addresses()
     let consent_token = hidden(&page.text, "consent_token");
     let page = browser.submit(&page, &[("decision", "allow"), ("scope", "files:read")]);
     let location = page.header("location").unwrap();
-    let (before, code) = location.split_once("code=").unwrap();
+    let (_, code) = location.split_once("code=").unwrap();
     let code = code.split('&').next().unwrap().to_owned();
-    addresses.push_str(before);
+    addresses.push_str(&location.replace(&code, ""));
     let with_secret = |form: String, secret: &str| {
         let form = format!("{form}&{}", encode(&[("client_secret", secret)]));
         scene.server.post_to("/token", &[FORM], form)
@@ -55,6 +56,7 @@ fn attack_a46_no_secret_of_a_sign_in_appears_in_log_metrics_store_or_addresses()
         PASSWORD.to_owned(),
         wrong.to_owned(),
         "uas_a_guess".to_owned(),
+        "uar_unknown".to_owned(),
         form_token,
         consent_token,
         scene.verifier.clone(),

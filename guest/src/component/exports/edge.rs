@@ -58,11 +58,12 @@ fn all_settings() -> Result<(Settings, Allowed), AuthError> {
     let allowed = Allowed::parse(&env::var(ALLOWED_ORIGINS).unwrap_or_default())
         .map_err(|invalid| misconfigured(&format!("{ALLOWED_ORIGINS}: {invalid}"), &principal))?;
     let settings = settings(&principal)?;
-    let is_open = !settings.require_api_key && !settings.require_sign_in;
-    if allowed.has_all_pages() && is_open {
+    // Without a store there is nothing to change, and all pages may have tokens verified.
+    let has_store = ports::all().store.is_there();
+    if allowed.has_all_pages() && settings.is_open() && has_store {
         let problem = format!(
-            "{ALLOWED_ORIGINS}: * lets all web pages call, which is allowed only if callers need \
-             a key or a sign-in: name the origins, or set USER_AUTH_REQUIRE_API_KEY"
+            "{ALLOWED_ORIGINS}: * lets all web pages call, which is allowed only if API keys are \
+             required: name the origins, or set USER_AUTH_REQUIRE_API_KEY"
         );
         return Err(misconfigured(&problem, &principal));
     }

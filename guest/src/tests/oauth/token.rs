@@ -141,7 +141,7 @@ fn a_code_that_is_used_twice_ends_what_it_began() {
     let code = Browser::signed_in(&scene).code(&scene.query(&[]));
     let (_, tokens) = scene.exchange(&code, &[]);
     let refresh = text(&tokens["refresh_token"]);
-    // Whoever has only read the code ends nothing.
+    // A request without the verifier ends nothing.
     let other = json!({"client_name": "Other", "redirect_uris": [REDIRECT]});
     let other = text(&operator(&scene.world, "create_client", other)["client_id"]);
     let wrong = "a".repeat(43);

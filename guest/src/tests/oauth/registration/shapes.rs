@@ -1,5 +1,5 @@
 //! The shapes of clients that cannot run here: what they register or have in their metadata
-//! document, as published, and the redirect URIs that they then use.
+//! document, as published but for ids, and the redirect URIs that they then use.
 
 use serde_json::{Value, json};
 
