@@ -82,7 +82,7 @@ pub fn encode(parameters: &[(&str, &str)]) -> String {
 
 /// Decodes a name or a value. Returns `None` if it is not UTF-8.
 pub fn decode(text: &str) -> Option<String> {
-    // Most of what is sent, tokens among it, has nothing to decode.
+    // Most values, such as tokens, need no decoding.
     if !text.contains(['%', '+']) {
         return Some(text.to_owned());
     }

@@ -130,8 +130,8 @@ fn redeem(
             challenge,
         } => {
             let verifier = form.first("code_verifier").unwrap_or_default();
-            // OAuth 2.1 section 4.1.3 asks for a second valid request. A reader of
-            // the code alone, as in a log, must not end what the user permits.
+            // OAuth 2.1 section 4.1.3 asks for a second valid request. Someone who has only the
+            // code, for instance from a log, must not end the grant.
             if !challenge.is_of(verifier) {
                 return Ok(Race::Won(Err(OAuthError::invalid_grant())));
             }

@@ -38,7 +38,7 @@ pub fn algorithm(name: &str) -> Option<Algorithm> {
 pub struct ClientKeys(String);
 
 impl ClientKeys {
-    /// An empty key set, with which nobody can authenticate as the client.
+    /// An empty key set. The client cannot authenticate until it has keys.
     pub const NONE: ClientKeys = ClientKeys(String::new());
 
     /// Reads a key set, in which one key at least can be used. It may contain others.
