@@ -220,8 +220,7 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
     let Some(token) = RefreshToken::parse(text, ports)? else {
         return Err(OAuthError::invalid_grant());
     };
-    let asked = form.only("scope")?;
-    let asked_scope = authorization_request::scope(form)?;
+    let asked = authorization_request::scope(form)?;
     let holder = Holder::Client(&client.client_id);
     // Judged before the token is used up.
     if let Some(session) = Session::read(token.session_id(), ports)?
@@ -229,7 +228,7 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
         && delegation.client_id == client.client_id
     {
         check_resource(form, delegation)?;
-        check_narrowed(&delegation.scope(), asked_scope.as_ref())?;
+        check_narrowed(&delegation.scope(), asked.as_ref())?;
     }
     let issue = |session: &Session, refresh_token: &RefreshToken| {
         let delegation = session
@@ -241,8 +240,8 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
         let both = parties.zip(account);
         let (parties, account) = both.ok_or_else(AuthError::invalid_token)?;
         let scope = delegation.scope_now(&parties, &account.value, ports)?;
-        let scope = match asked {
-            Some(asked) => scope.kept(asked.split(' ')),
+        let scope = match &asked {
+            Some(asked) => scope.kept(asked.tokens()),
             None => scope,
         };
         tokens(session, delegation, &scope, None, refresh_token, call)

@@ -59,6 +59,15 @@ struct TokenSession {
     kid: Id,
 }
 
+impl TokenSession {
+    fn of(live: &LiveSession) -> TokenSession {
+        TokenSession {
+            session_id: live.session.value.session_id,
+            kid: live.kid,
+        }
+    }
+}
+
 /// The permissions of an actor.
 enum Power {
     Nothing,
@@ -93,19 +102,13 @@ impl Authority {
     }
 
     fn of_session(requirement: Requirement, live: LiveSession) -> Authority {
-        let session = live.session.value;
+        let agent = Agent::of_session(&live.session.value);
+        let session = Some(TokenSession::of(&live));
+        let actor = Actor::User(Box::new(live.session.value));
         Authority {
-            agent: Agent::of_session(&session),
-            session: Some(TokenSession {
-                session_id: session.session_id,
-                kid: live.kid,
-            }),
-            ..Authority::of_account(
-                requirement,
-                Actor::User(Box::new(session)),
-                live.account.value,
-                None,
-            )
+            agent,
+            session,
+            ..Authority::of_account(requirement, actor, live.account.value, None)
         }
     }
 
@@ -116,19 +119,14 @@ impl Authority {
         live: LiveSession,
         scopes: Vec<Permission>,
     ) -> Authority {
-        let session = live.session.value;
+        let agent = Agent::of_session(&live.session.value);
+        let session = Some(TokenSession::of(&live));
+        let actor = Actor::Bearer(Box::new(live.claims));
+        let scopes = Some(Scopes::of_permissions(scopes));
         Authority {
-            agent: Agent::of_session(&session),
-            session: Some(TokenSession {
-                session_id: session.session_id,
-                kid: live.kid,
-            }),
-            ..Authority::of_account(
-                requirement,
-                Actor::Bearer(Box::new(live.claims)),
-                live.account.value,
-                Some(Scopes::of_permissions(scopes)),
-            )
+            agent,
+            session,
+            ..Authority::of_account(requirement, actor, live.account.value, scopes)
         }
     }
 

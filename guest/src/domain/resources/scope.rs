@@ -42,7 +42,7 @@ impl Scope {
     }
 
     /// Returns the scope tokens in the order in which they were asked for.
-    pub fn tokens(&self) -> impl Iterator<Item = &str> {
+    pub fn tokens(&self) -> impl Iterator<Item = &str> + Clone {
         self.0.iter().map(String::as_str)
     }
 
