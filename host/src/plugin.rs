@@ -12,6 +12,7 @@ pub(crate) mod loader;
 mod response_check;
 mod typed_calls;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -135,13 +136,16 @@ impl Plugin {
         let inner = &*self.inner;
         let _places = inner.admit().await?;
         let mut store = inner.store_for(client, source);
-        let answer = timeout(self.limits().wall_clock_per_call, async {
-            let instance = inner.pre.instantiate_async(&mut store).await?;
-            let function = function(&inner.exports);
-            let function = instance.get_typed_func::<P, (R,)>(&mut store, function)?;
-            function.call_async(&mut store, arguments).await
-        });
-        match answer.await {
+        let answered = {
+            let call = pin!(async {
+                let instance = inner.pre.instantiate_async(&mut store).await?;
+                let function = function(&inner.exports);
+                let function = instance.get_typed_func::<P, (R,)>(&mut store, function)?;
+                function.call_async(&mut store, arguments).await
+            });
+            timeout(self.limits().wall_clock_per_call, call).await
+        };
+        match answered {
             Ok(Ok((result,))) => Ok(result),
             Ok(Err(trap)) => Err(store.data().failure(&trap)),
             Err(_) => Err(store.data().timed_out()),

@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -87,9 +88,13 @@ impl Connections {
         let service = service_fn(|request: Request<Incoming>| {
             // Noted immediately: the next byte read may belong to the body.
             let is_last = !body_length.note(request.body());
-            let answer = answer(&self.app, &caller, request);
+            // hyper moves the future of each response several times.
+            let answer = Box::pin(answer(&self.app, &caller, request));
             async move {
                 let mut response = answer.await;
+                // A client that sends its next request at once would keep this thread, and
+                // be woken for every single response, while others wait.
+                yield_now().await;
                 if is_last {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(CONNECTION, close);

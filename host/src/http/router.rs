@@ -1,6 +1,7 @@
 //! What happens around every request: the checks before it, the choice of what answers it,
 //! the header fields of its response, its trace and its count.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use http::header::{ORIGIN, TRANSFER_ENCODING};
@@ -94,7 +95,7 @@ pub(super) async fn answer(
     let route = Route::of(app, request.uri().path()).await;
     let name = route.as_ref().map_or(OTHER, Route::name);
     let trace = Trace::of_request(&method, name, request.headers());
-    let answer = async {
+    let answer = pin!(async {
         let mut response = match (check(&request), route) {
             (Err((status, message)), _) => Wording::default().refuse(status, &message),
             (Ok(_), Err(error)) => Wording::default().unavailable(&error),
@@ -104,7 +105,7 @@ pub(super) async fn answer(
         app.counters.answered(name, response.status());
         response.body_mut().begin(in_flight);
         response
-    };
+    });
     trace::answered(trace, method, name, answer).await
 }
 

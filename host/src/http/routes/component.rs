@@ -3,8 +3,10 @@
 //! The host knows of a route only its [`RouteClass`].
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use http::header::ACCEPT;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
@@ -95,13 +97,17 @@ pub(crate) async fn handle(
     let plugin = app.plugin.clone();
     let asked = Arc::clone(route);
     let running = turn.share();
-    let call = async move |client| {
-        let answered = running.run(plugin.handle_http(&request, client)).await;
-        drop(memory);
-        answered.map_err(|error| Failed {
-            wording: asked.wording_for(&request.body),
-            error,
-        })
+    let call = |client| {
+        async move {
+            let answered = pin!(plugin.handle_http(&request, client));
+            let answered = running.run(answered).await;
+            drop(memory);
+            answered.map_err(|error| Failed {
+                wording: asked.wording_for(&request.body),
+                error,
+            })
+        }
+        .boxed()
     };
     let response = if takes_events(&parts.headers) {
         sse::answer(call, route.wording()).await
