@@ -30,9 +30,10 @@ STAMP   ?= $(CARGO) run --quiet --locked --release -p user-auth-stamp --
 # Builds are reproducible, so file names in a component do not contain the folder of its
 # dependencies. By default the linker pads each reference to the longest form;
 # compressing them saves a 14th of the size. Copying only small functions into their callers
-# saves a 12th: most of them are called once in a request, or never.
+# saves a 12th: most of them are called once in a request, or never. Larger values are copied
+# by one instruction each.
 CARGO_HOME ?= $(HOME)/.cargo
-SMALL      := -Clink-arg=--compress-relocations -Cllvm-args=-inline-threshold=50
+SMALL      := -Clink-arg=--compress-relocations -Cllvm-args=-inline-threshold=50 -Cllvm-args=-max-store-memcpy=4
 CARGO_WASM  = RUSTFLAGS="$(SMALL) $$(printf -- '--remap-path-prefix=%s= ' $(CARGO_HOME)/registry/src/*)" $(CARGO)
 
 # Names a step; the second argument says how long it takes as long as the first is missing.

@@ -83,7 +83,7 @@ pub fn encode(parameters: &[(&str, &str)]) -> String {
 /// Decodes a name or a value. Returns `None` if it is not UTF-8.
 pub fn decode(text: &str) -> Option<String> {
     // Most values, such as tokens, need no decoding.
-    if !text.contains(['%', '+']) {
+    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
         return Some(text.to_owned());
     }
     let text = text.replace('+', " ");

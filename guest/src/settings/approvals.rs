@@ -4,8 +4,14 @@ use crate::domain::access::actor::Requirement;
 use crate::operations::{self, TABLE};
 
 /// The operations, and the permissions of operations, that an agent needs an approval for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Approvals(Vec<String>);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Approvals {
+    /// [`Approvals::USUAL`].
+    #[default]
+    Usual,
+    /// These.
+    Listed(Vec<String>),
+}
 
 impl Approvals {
     /// What a list has to look like.
@@ -28,7 +34,7 @@ impl Approvals {
     /// call.
     pub fn parse(list: &str) -> Option<Approvals> {
         if list == "none" {
-            return Some(Approvals(Vec::new()));
+            return Some(Approvals::Listed(Vec::new()));
         }
         let names = list.split(',').map(|name| {
             let name = name.trim();
@@ -41,18 +47,15 @@ impl Approvals {
             };
             is_meant.then(|| name.to_owned())
         });
-        Some(Approvals(names.collect::<Option<_>>()?))
+        Some(Approvals::Listed(names.collect::<Option<_>>()?))
     }
 
     /// Reports whether the list has the name of an operation, or of its permission.
     pub fn include(&self, operation: &str, permission: Option<&str>) -> bool {
-        let is_meant = |name: &String| name == operation || Some(name.as_str()) == permission;
-        self.0.iter().any(is_meant)
-    }
-}
-
-impl Default for Approvals {
-    fn default() -> Approvals {
-        Approvals(Approvals::USUAL.map(str::to_owned).into())
+        let is_meant = |name: &str| name == operation || Some(name) == permission;
+        match self {
+            Approvals::Usual => Approvals::USUAL.into_iter().any(is_meant),
+            Approvals::Listed(names) => names.iter().any(|name| is_meant(name)),
+        }
     }
 }

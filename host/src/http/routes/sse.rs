@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, Stream, stream};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
@@ -31,13 +30,13 @@ type Answer = Result<McpResponse, Failed>;
 
 /// Responds with the notifications and the result of `call`. Should that end without a
 /// result, `wording` is for the error.
-pub(crate) async fn answer(
-    call: impl FnOnce(ClientHandle) -> BoxFuture<'static, Answer>,
-    wording: Wording,
-) -> Response {
+pub(crate) async fn answer<C>(call: impl FnOnce(ClientHandle) -> C, wording: Wording) -> Response
+where
+    C: Future<Output = Answer> + Send + 'static,
+{
     let (sender, mut notifications) = mpsc::channel(QUEUE_LENGTH);
     // Most calls end before any notification, and need no task of their own.
-    let mut call = call(Arc::new(EventClient(sender)));
+    let mut call = call(Arc::new(EventClient(sender))).boxed();
     let first = tokio::select! {
         biased;
         answer = &mut call => match notifications.try_recv() {
