@@ -9,7 +9,7 @@ pub enum Approvals {
     /// [`Approvals::USUAL`].
     #[default]
     Usual,
-    /// These.
+    /// Those with these names.
     Listed(Vec<String>),
 }
 

@@ -119,7 +119,7 @@ fn openid_client_signs_in_with_a_key_at_the_url_that_it_has_registered() {
     lives_through_all(guarded, with_key(command, client_id, &pair), false);
 }
 
-/// A31: somebody who has read an assertion on its way shows it too.
+/// A31: attackers show an assertion that they have read on its way.
 #[test]
 fn attack_a31_of_many_that_show_one_assertion_at_once_one_is_let_in() {
     let scene = Scene::start();

@@ -97,6 +97,8 @@ pub(crate) async fn handle(
     let plugin = app.plugin.clone();
     let asked = Arc::clone(route);
     let running = turn.share();
+    // The future of a call takes kilobytes. It is passed on by reference, so that it is not
+    // copied again and again.
     let call = |client| {
         async move {
             let answered = pin!(plugin.handle_http(&request, client));
