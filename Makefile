@@ -44,7 +44,7 @@ CONTRACT = $(shell sed -n 's/^package user-auth:plugin@\(.*\);$$/\1/p' wit/world
 
 SIGN_IN      := host/examples/sign-in
 FUZZ         := tests/fuzz
-FUZZ_TARGETS := client_assertion client_authentication client_document client_metadata form message token password_hash import_line uri
+FUZZ_TARGETS := client_assertion client_authentication client_document client_metadata form jwt_header message token password_hash import_line uri
 FUZZ_SECONDS ?= 600
 FUZZ_HOST     = $(shell rustc --print host-tuple)
 # The instrumentation for libFuzzer, in options of the stable compiler.
