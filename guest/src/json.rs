@@ -124,8 +124,8 @@ fn write<T: Serialize + ?Sized>(value: &T, to: &mut Vec<u8>) {
     representable(value.serialize(&mut output));
 }
 
-/// Appends to JSON text, mostly single quotes, colons and commas, and short names.
-/// `extend_from_slice` leaves the sandbox for each, since runtimes copy memory outside.
+/// Appends to JSON text, mostly one quotation mark, colon or comma, or a short name. For each,
+/// `extend_from_slice` would leave the sandbox, since runtimes copy memory outside it.
 struct Appender<'a>(&'a mut Vec<u8>);
 
 /// The longest piece that is copied faster byte by byte.

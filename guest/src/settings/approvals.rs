@@ -6,10 +6,10 @@ use crate::operations::{self, TABLE};
 /// The operations, and the permissions of operations, that an agent needs an approval for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Approvals {
-    /// [`Approvals::USUAL`].
+    /// The usual ones.
     #[default]
     Usual,
-    /// Those with these names.
+    /// The ones with these names.
     Listed(Vec<String>),
 }
 
