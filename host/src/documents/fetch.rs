@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,9 +33,14 @@ use crate::limits::Limits;
 /// The head of a response.
 const MAX_HEAD_BYTES: usize = 16 << 10;
 
+/// Returns the addresses of a host name, each with this port.
+type Resolver =
+    fn(String, u16) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
 /// Fetches documents.
 pub(super) struct Fetcher {
     connect_timeout: Duration,
+    resolver: Resolver,
     /// Read at the first fetch: most programs fetch nothing, and a machine may have no
     /// certificates.
     tls: OnceCell<Arc<ClientConfig>>,
@@ -44,6 +50,9 @@ impl Fetcher {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             connect_timeout: limits.document_connect,
+            resolver: |host, port| {
+                Box::pin(async move { Ok(lookup_host((host, port)).await?.collect()) })
+            },
             tls: OnceCell::new(),
         }
     }
@@ -57,10 +66,28 @@ impl Fetcher {
         place: &Arc<Place>,
     ) -> Result<Document, FetchError> {
         let tls = self.tls.get_or_try_init(client_config).await?;
-        let addresses = checked(resolve(target, place).await?, target)?;
+        let addresses = checked(self.resolve(target, place).await?, target)?;
         let stream = self.connect(&addresses).await?;
         let stream = encrypted(stream, target, tls).await?;
         get(stream, target, max_bytes).await
+    }
+
+    /// Returns the addresses of the host. The resolver of the system cannot be stopped: it
+    /// keeps the place until it answers, even if the fetch has ended.
+    async fn resolve(
+        &self,
+        target: &Target,
+        place: &Arc<Place>,
+    ) -> Result<Vec<SocketAddr>, FetchError> {
+        let resolved = (self.resolver)(target.host.clone(), target.port);
+        let place = Arc::clone(place);
+        let resolving = tokio::spawn(async move {
+            let resolved = resolved.await;
+            drop(place);
+            resolved
+        });
+        let resolved = resolving.await.map_err(io::Error::from).flatten();
+        resolved.map_err(|_| FetchError::Unusable("the host is unknown"))
     }
 
     async fn connect(&self, addresses: &[SocketAddr]) -> Result<TcpStream, FetchError> {
@@ -72,19 +99,6 @@ impl Fetcher {
         }
         Err(FetchError::Unusable("the server cannot be reached"))
     }
-}
-
-/// Returns the addresses of the host. The resolver of the system cannot be stopped: it keeps
-/// the place until it answers, even if the fetch has ended.
-async fn resolve(target: &Target, place: &Arc<Place>) -> Result<Vec<SocketAddr>, FetchError> {
-    let (host, port, place) = (target.host.clone(), target.port, Arc::clone(place));
-    let resolving = tokio::spawn(async move {
-        let resolved = lookup_host((host, port)).await.map(Iterator::collect);
-        drop(place);
-        resolved
-    });
-    let resolved: io::Result<Vec<SocketAddr>> = resolving.await.map_err(io::Error::from).flatten();
-    resolved.map_err(|_| FetchError::Unusable("the host is unknown"))
 }
 
 /// Returns the addresses if all of them may be connected to.

@@ -1,5 +1,9 @@
-use http::HeaderValue;
+use std::sync::atomic::{AtomicU16, Ordering};
 
+use http::HeaderValue;
+use tokio::net::TcpListener;
+
+use super::super::quota::Quota;
 use super::*;
 
 fn target(is_loopback: bool) -> Target {
@@ -36,6 +40,40 @@ fn attack_a18_one_address_that_is_not_public_is_enough_to_refuse_a_host() {
             checked(addresses(texts), &target(false)).is_err(),
             "{texts:?}"
         );
+    }
+}
+
+/// The name moves to another server as soon as its address has been checked.
+#[tokio::test]
+async fn attack_a19_a_document_is_fetched_from_the_address_that_was_checked() {
+    static CHECKED: AtomicU16 = AtomicU16::new(0);
+    static LATER: AtomicU16 = AtomicU16::new(0);
+    let listen = || TcpListener::bind("127.0.0.1:0");
+    let (checked, later) = (listen().await.unwrap(), listen().await.unwrap());
+    CHECKED.store(checked.local_addr().unwrap().port(), Ordering::Relaxed);
+    LATER.store(later.local_addr().unwrap().port(), Ordering::Relaxed);
+    let limits = Limits::default();
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let fetcher = Fetcher {
+        resolver: |_, _| {
+            let port = CHECKED.swap(LATER.load(Ordering::Relaxed), Ordering::Relaxed);
+            Box::pin(async move { Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]) })
+        },
+        tls: OnceCell::new_with(Some(Arc::new(tls))),
+        ..Fetcher::new(&limits)
+    };
+    let place = Arc::new(Quota::new(&limits).begin("https://localhost").unwrap());
+    let target = target(true);
+    // The server hangs up before it has shown a certificate.
+    let hang_up = async { drop(checked.accept().await) };
+    let fetched = async { tokio::join!(fetcher.fetch(&target, 1, &place), hang_up).0 };
+    tokio::select! {
+        fetched = fetched => assert!(fetched.is_err()),
+        _ = later.accept() => panic!("connected to an address that was not checked"),
     }
 }
 
