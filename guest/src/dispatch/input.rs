@@ -61,7 +61,7 @@ pub fn take_caller(
         None => Ok(None),
         Some(Node::Text(token)) => Ok(Some(Caller {
             principal: Principal::AccessToken(Secret::new(token.into_owned())),
-            source: caller.source.clone(),
+            source: caller.source,
         })),
         // A caller that looked for its token in the wrong place and sends null must not
         // become the operator.

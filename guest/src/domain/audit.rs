@@ -249,7 +249,7 @@ impl Chain {
             },
             client_id: agent.and_then(|agent| agent.client_id.clone()),
             approval_id: call.approval_id,
-            source: call.caller.source.as_str().to_owned(),
+            source: call.caller.source.to_string(),
             details: event.details,
             previous,
             seal: String::new(),

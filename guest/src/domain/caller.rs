@@ -1,6 +1,7 @@
 //! Callers: the credential that a call comes with, not yet verified, and its source.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::ports::Credential;
 use crate::types::secret::Secret;
@@ -30,36 +31,48 @@ impl Principal {
     }
 }
 
-/// The origin of a call for throttling: an IPv4 address, the /64 of an IPv6 address, which
-/// is what one subscriber has, or this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source(String);
+/// The origin of a call for throttling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// This machine.
+    Local,
+    /// An IPv4 address.
+    V4(Ipv4Addr),
+    /// The segments of an IPv6 /64, which is what one subscriber has.
+    V6([u16; 4]),
+}
 
 impl Source {
     /// Returns the source of a peer's address; text that is not an address counts as this
     /// machine.
     pub fn from_peer(peer: Option<&str>) -> Source {
         let address = peer.and_then(|peer| peer.parse::<IpAddr>().ok());
-        Source(match address.map(|address| address.to_canonical()) {
-            None => "local".to_owned(),
-            Some(IpAddr::V4(v4)) => v4.to_string(),
+        match address.map(|address| address.to_canonical()) {
+            None => Source::Local,
+            Some(IpAddr::V4(v4)) => Source::V4(v4),
             Some(IpAddr::V6(v6)) => {
                 let [a, b, c, d, ..] = v6.segments();
-                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+                Source::V6([a, b, c, d])
             }
-        })
-    }
-
-    /// Returns the source as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
+        }
     }
 
     /// Returns what one customer of a provider has at most: an address, or an IPv6 /48.
-    pub fn site(&self) -> String {
-        let v6 = self.0.strip_suffix("::/64");
-        let site = v6.and_then(|network| network.rsplit_once(':'));
-        site.map_or_else(|| self.0.clone(), |(site, _)| format!("{site}::/48"))
+    pub fn site(self) -> String {
+        match self {
+            Source::V6([a, b, c, _]) => format!("{a:x}:{b:x}:{c:x}::/48"),
+            Source::Local | Source::V4(_) => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Local => f.write_str("local"),
+            Source::V4(v4) => v4.fmt(f),
+            Source::V6([a, b, c, d]) => write!(f, "{a:x}:{b:x}:{c:x}:{d:x}::/64"),
+        }
     }
 }
 
@@ -83,6 +96,9 @@ mod tests {
         assert_eq!(of("2001:db8:0:1::1"), of("2001:0DB8::1:ffff:0:0:2"));
         assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of("::ffff:192.0.2.1").to_string(), "192.0.2.1");
+        assert_eq!(of("2001:0DB8::1").to_string(), "2001:db8:0:0::/64");
+        assert_eq!(Source::from_peer(None).to_string(), "local");
     }
 
     #[test]

@@ -241,7 +241,7 @@ struct AttemptKeys {
 impl AttemptKeys {
     fn new(authenticator: Authenticator, call: &Call) -> Result<AttemptKeys> {
         let secret = secret_name(authenticator, &call.ports)?;
-        let source = name(&[call.caller.source.as_str()], &call.ports)?;
+        let source = name(&[&call.caller.source.to_string()], &call.ports)?;
         Ok(AttemptKeys {
             window: format!("{}{source}", window_prefix(&secret)),
             of_known_source: format!("{}{source}", known_source_prefix(&secret)),
@@ -290,7 +290,7 @@ fn delete_page(prefix: &str, batch: &mut Batch, ports: &Ports) -> Result<()> {
 /// Fails with -32003 if it is one too many.
 pub fn count_reset(whose: &str, call: &Call) -> Result<()> {
     check_source(call)?;
-    let key = counter_key(&["reset", whose, call.caller.source.as_str()], call)?;
+    let key = counter_key(&["reset", whose, &call.caller.source.to_string()], call)?;
     let tried = call.ports.store.add(&key, 1, window(call))?;
     if tried > call.settings.throttling.attempts_per_source {
         return Err(too_many(call));
@@ -302,7 +302,8 @@ pub fn count_reset(whose: &str, call: &Call) -> Result<()> {
 /// and must not be sent: no caller may flood a mailbox whose address it knows, and
 /// requests by one source must not soon prevent the owner from getting a code.
 pub fn may_send_code(parts: &[&str], call: &Call) -> Result<bool> {
-    let from_here = [parts, &[call.caller.source.as_str()]].concat();
+    let source = call.caller.source.to_string();
+    let from_here = [parts, &[&source]].concat();
     let hour = ttl(CODES_WINDOW);
     let store = call.ports.store;
     let here = store.add(&counter_key(&from_here, call)?, 1, hour)? <= MAX_CODES_PER_SOURCE;
@@ -315,7 +316,8 @@ pub fn may_send_code(parts: &[&str], call: &Call) -> Result<bool> {
 
 /// Takes back the count of a code that was certainly not sent.
 pub fn give_code_back(parts: &[&str], call: &Call) -> Result<()> {
-    let from_here = [parts, &[call.caller.source.as_str()]].concat();
+    let source = call.caller.source.to_string();
+    let from_here = [parts, &[&source]].concat();
     let hour = ttl(CODES_WINDOW);
     for parts in [from_here.as_slice(), parts] {
         give_back(&counter_key(parts, call)?, hour, call)?;
@@ -422,11 +424,11 @@ fn known_source_prefix(secret: &str) -> String {
 }
 
 fn source_key(call: &Call) -> Result<String> {
-    counter_key(&[call.caller.source.as_str()], call)
+    counter_key(&[&call.caller.source.to_string()], call)
 }
 
 fn registrations_key(call: &Call) -> Result<String> {
-    counter_key(&["registrations", call.caller.source.as_str()], call)
+    counter_key(&["registrations", &call.caller.source.to_string()], call)
 }
 
 fn counter_key(parts: &[&str], env: &Env) -> Result<String> {

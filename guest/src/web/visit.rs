@@ -117,7 +117,7 @@ impl Visit<'_> {
         let issued = AccessToken::issue(session, &call.settings.audience, call)?;
         Ok(Caller {
             principal: Principal::AccessToken(issued.token),
-            source: call.caller.source.clone(),
+            source: call.caller.source,
         })
     }
 

@@ -268,9 +268,10 @@ fn unknown(client_id: &ClientId, ports: &Ports) -> Result<UnknownAccount> {
 /// client.
 fn repeated_key(metadata: &ClientMetadata, call: &Call) -> Result<String> {
     let name = metadata.client_name.as_ref();
+    let source = call.caller.source.to_string();
     let mut parts = vec![
         "client-registration",
-        call.caller.source.as_str(),
+        &source,
         name.map_or("", DisplayText::as_str),
     ];
     let uris = metadata.redirect_uris.as_slice().iter();
