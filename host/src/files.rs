@@ -15,7 +15,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use memmap2::MmapMut;
+use memmap2::{MmapMut, MmapOptions};
 use zeroize::Zeroizing;
 
 use crate::encoding;
@@ -111,7 +111,8 @@ pub enum FileError {
 /// Reads a large file of this size, which is not 0, into memory of its own. The system has
 /// that memory back once it is dropped; the allocator would keep it.
 pub(crate) fn read_large(mut file: &File, size: usize) -> io::Result<MmapMut> {
-    let mut bytes = MmapMut::map_anon(size)?;
+    // All its pages at once: to add them one by one takes as long as to read the file.
+    let mut bytes = MmapOptions::new().len(size).populate().map_anon()?;
     file.read_exact(&mut bytes)?;
     Ok(bytes)
 }

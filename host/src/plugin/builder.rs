@@ -1,7 +1,9 @@
 //! Builds a plugin: loads its component, and links it.
 
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use tokio::sync::Semaphore;
 use tracing::warn;
@@ -10,7 +12,7 @@ use wasmtime::component::{InstancePre, Linker};
 
 use super::cache::Cache;
 use super::inspect::Inspection;
-use super::loader::{self, ComponentError, Loaded, Source};
+use super::loader::{self, Binary, ComponentError, Loaded, Source};
 use super::{Exports, Inner, Plugin, REQUIRE_API_KEY, engine};
 use crate::audit_log::AuditLog;
 use crate::delivery::Delivery;
@@ -31,6 +33,15 @@ pub struct PluginBuilder {
     host: UserAuthHostBuilder,
     cache: Option<PathBuf>,
     perf_map: bool,
+    /// What [`PluginBuilder::load`] has loaded.
+    linked: Option<Linked>,
+}
+
+/// A component that was loaded and linked.
+struct Linked {
+    pre: InstancePre<UserAuthCtx>,
+    exports: Exports,
+    inspection: Inspection,
 }
 
 impl Plugin {
@@ -44,12 +55,14 @@ impl PluginBuilder {
     /// Runs the component in this file.
     pub fn component(mut self, path: impl AsRef<Path>) -> Self {
         self.source = Some(Source::File(path.as_ref().to_owned()));
+        self.linked = None;
         self
     }
 
     /// Runs the component in these bytes.
     pub fn component_bytes(mut self, bytes: Vec<u8>) -> Self {
         self.source = Some(Source::Bytes(bytes));
+        self.linked = None;
         self
     }
 
@@ -90,6 +103,7 @@ impl PluginBuilder {
     /// Replaces the limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.host = self.host.limits(limits);
+        self.linked = None;
         self
     }
 
@@ -119,6 +133,7 @@ impl PluginBuilder {
     /// machine could plant a link at that path. The default is `false`.
     pub fn perf_map(mut self, written: bool) -> Self {
         self.perf_map = written;
+        self.linked = None;
         self
     }
 
@@ -128,12 +143,25 @@ impl PluginBuilder {
         Ok(loader::inspect(self.source()?, &self.host.limits)?)
     }
 
-    /// Compiles the component, or takes it from the cache, and links it.
-    pub fn build(self) -> Result<Plugin, BuildError> {
-        let engine = self.start_engine()?;
-        let loaded = self.load(&engine)?;
-        loaded.refuse_foreign_interfaces()?;
-        let (pre, exports) = link(&engine, &loaded)?;
+    /// Compiles the component, or takes it from the cache, and links it. Otherwise
+    /// [`build`](Self::build) does so: a program that loads the component on a thread of its
+    /// own can open its store meanwhile. It is loaded again if the component, the limits or
+    /// the perf map are set afterwards.
+    pub fn load(mut self) -> Result<Self, BuildError> {
+        self.linked = Some(self.linked()?);
+        Ok(self)
+    }
+
+    /// Builds the plugin, and loads the component unless [`load`](Self::load) has done so.
+    pub fn build(mut self) -> Result<Plugin, BuildError> {
+        let Linked {
+            pre,
+            exports,
+            inspection,
+        } = match self.linked.take() {
+            Some(linked) => linked,
+            None => self.linked()?,
+        };
         let host = self.host.build()?;
         let working = host.limits().concurrent_calls as usize;
         let waiting = host.limits().waiting_calls as usize;
@@ -142,7 +170,7 @@ impl PluginBuilder {
                 host,
                 pre,
                 exports,
-                inspection: loaded.inspection,
+                inspection,
                 working: Semaphore::new(working),
                 admitted: Semaphore::new(working + waiting),
             }),
@@ -164,14 +192,24 @@ impl PluginBuilder {
         self.source.as_ref().ok_or(missing)
     }
 
-    fn load(&self, engine: &wasmtime::Engine) -> Result<Loaded, BuildError> {
+    fn linked(&self) -> Result<Linked, BuildError> {
+        let (source, limits) = (self.source()?, &self.host.limits);
+        // The engine reserves memory for its instances meanwhile.
+        let (engine, binary) = thread::scope(|scope| {
+            let binary = scope.spawn(|| Binary::read(source, limits));
+            (self.start_engine(), binary.join())
+        });
+        let engine = engine?;
+        let binary = binary.unwrap_or_else(|panic| resume_unwind(panic))?;
         let cache = self.cache.as_deref().and_then(open_cache);
-        Ok(loader::load(
-            engine,
-            self.source()?,
-            cache.as_ref(),
-            &self.host.limits,
-        )?)
+        let loaded = binary.load(&engine, cache.as_ref())?;
+        loaded.refuse_foreign_interfaces()?;
+        let (pre, exports) = link(&engine, &loaded)?;
+        Ok(Linked {
+            pre,
+            exports,
+            inspection: loaded.inspection,
+        })
     }
 }
 

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use wasmparser::{
     BinaryReaderError, ComponentName, CustomSectionReader, Encoding, KnownCustom, Name, Parser,
     Payload, ProducersSectionReader,
@@ -76,8 +75,9 @@ const TEXTS: [&str; 7] = [
 ];
 
 impl Inspection {
-    /// Describes the outermost level of `bytes`. Fails if they are damaged.
-    pub(crate) fn of(bytes: &[u8]) -> Result<Self, BinaryReaderError> {
+    /// Describes the outermost level of `bytes`, which have this SHA-256. Fails if they are
+    /// damaged.
+    pub(crate) fn of(bytes: &[u8], sha256: &[u8; 32]) -> Result<Self, BinaryReaderError> {
         let mut kind = Kind::Component;
         let mut metadata = Metadata::default();
         let (mut imports, mut exports) = (Vec::new(), Vec::new());
@@ -119,7 +119,7 @@ impl Inspection {
         Ok(Self {
             kind,
             size: bytes.len() as u64,
-            sha256: base16ct::lower::encode_string(&Sha256::digest(bytes)),
+            sha256: base16ct::lower::encode_string(sha256),
             metadata,
             imports: interfaces(imports, is_offered),
             exports: interfaces(exports, is_used),
@@ -190,7 +190,7 @@ mod tests {
     }
 
     fn file(header: &[u8; 8], sections: &[Vec<u8>]) -> Inspection {
-        Inspection::of(&[&header[..], &sections.concat()].concat()).unwrap()
+        Inspection::of(&[&header[..], &sections.concat()].concat(), &[0; 32]).unwrap()
     }
 
     #[test]
@@ -237,6 +237,6 @@ mod tests {
     #[test]
     fn a_truncated_file_is_damaged() {
         let whole = [&b"\0asm\x0d\0\x01\0"[..], &section("version", b"1.2.3")].concat();
-        assert!(Inspection::of(&whole[..whole.len() - 1]).is_err());
+        assert!(Inspection::of(&whole[..whole.len() - 1], &[0; 32]).is_err());
     }
 }

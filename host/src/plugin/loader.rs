@@ -121,26 +121,48 @@ pub(crate) struct Loaded {
     pub(crate) inspection: Inspection,
 }
 
-/// Reads, checks and compiles a component, or takes the compiled code from `cache`.
-pub(crate) fn load(
-    engine: &Engine,
-    source: &Source,
-    cache: Option<&Cache>,
-    limits: &Limits,
-) -> Result<Loaded, ComponentError> {
-    let (origin, bytes) = read(source, limits)?;
-    refuse_other_formats(&origin, &bytes)?;
-    let sha256: [u8; 32] = Sha256::digest(&*bytes).into();
-    let component = match cache.and_then(|cache| cache.get(engine, &sha256)) {
-        Some(component) => component,
-        None => compile(engine, &origin, &bytes, &sha256, cache)?,
-    };
-    let inspection = look(&origin, &bytes)?;
-    Ok(Loaded {
-        component,
-        origin,
-        inspection,
-    })
+/// A component that was read.
+pub(crate) struct Binary<'a> {
+    origin: Origin,
+    bytes: Contents<'a>,
+    sha256: [u8; 32],
+}
+
+impl<'a> Binary<'a> {
+    /// Reads a component.
+    pub(crate) fn read(source: &'a Source, limits: &Limits) -> Result<Self, ComponentError> {
+        let (origin, bytes) = read(source, limits)?;
+        refuse_other_formats(&origin, &bytes)?;
+        let sha256 = Sha256::digest(&*bytes).into();
+        Ok(Self {
+            origin,
+            bytes,
+            sha256,
+        })
+    }
+
+    /// Checks and compiles the component, or takes the compiled code from `cache`.
+    pub(crate) fn load(
+        self,
+        engine: &Engine,
+        cache: Option<&Cache>,
+    ) -> Result<Loaded, ComponentError> {
+        let Self {
+            origin,
+            bytes,
+            sha256,
+        } = self;
+        let component = match cache.and_then(|cache| cache.get(engine, &sha256)) {
+            Some(component) => component,
+            None => compile(engine, &origin, &bytes, &sha256, cache)?,
+        };
+        let inspection = look(&origin, &bytes, &sha256)?;
+        Ok(Loaded {
+            component,
+            origin,
+            inspection,
+        })
+    }
 }
 
 /// Reads a component or a core module, and describes its contents.
@@ -149,11 +171,11 @@ pub(crate) fn inspect(source: &Source, limits: &Limits) -> Result<Inspection, Co
     if !bytes.starts_with(CORE_MODULE) {
         refuse_other_formats(&origin, &bytes)?;
     }
-    look(&origin, &bytes)
+    look(&origin, &bytes, &Sha256::digest(&*bytes).into())
 }
 
-fn look(origin: &Origin, bytes: &[u8]) -> Result<Inspection, ComponentError> {
-    Inspection::of(bytes).map_err(|error| ComponentError::Invalid {
+fn look(origin: &Origin, bytes: &[u8], sha256: &[u8; 32]) -> Result<Inspection, ComponentError> {
+    Inspection::of(bytes, sha256).map_err(|error| ComponentError::Invalid {
         origin: origin.clone(),
         reason: error.to_string(),
     })

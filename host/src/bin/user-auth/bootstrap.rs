@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
+use tokio::task::spawn_blocking;
 use user_auth_host::api::{Caller, Principal};
 use user_auth_host::store::{MemoryStore, PostgresStore, SqliteStore, Store};
 use user_auth_host::{
@@ -41,15 +42,18 @@ pub(super) async fn open_with(
     adapt: impl FnOnce(PluginBuilder) -> PluginBuilder,
 ) -> Result<(Plugin, StoreLocation), Failure> {
     let location = location(config)?;
-    // The component comes first: an error there must leave no files behind.
-    let builder = component(&config.component)?;
+    // A missing component must leave no files behind.
+    let builder = component(&config.component)?.limits(limits);
+    // The store mostly waits for the disk, and the component for the processor.
+    let loading = spawn_blocking(|| builder.load());
     let delivery = config.delivery.open(reach)?;
     let audit_log = config.audit.open()?;
     let logo = config.oauth.logo()?;
     let master_key = master_key(config, &location, NoKey::Create)?;
     let store = store(&location).await?;
     let keys = master_key.unlock(&*store).await.map_err(Failure::start)?;
-    let mut builder = builder.store(store).keys(keys).limits(limits);
+    let loaded = loading.await.map_err(Failure::start)?;
+    let mut builder = loaded.map_err(Failure::start)?.store(store).keys(keys);
     for (name, value) in config.settings() {
         builder = builder.setting(name, value);
     }

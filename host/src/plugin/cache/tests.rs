@@ -167,8 +167,8 @@ fn files_written_while_the_cache_was_open_to_others_are_not_used_later() {
         .serialize()
         .unwrap();
     let name = name(&fixture.engine, &[7; 32]);
-    let seal = forged.seal(&name, &code).finalize().into_bytes();
-    fs::write(&file, [&seal[..], &code].concat()).unwrap();
+    let seal = forged.seal(&name, &code);
+    fs::write(&file, [&seal.as_bytes()[..], &code].concat()).unwrap();
     // This is what the message advises, and more.
     set_mode(&folder, 0o700);
     set_mode(&file, 0o600);
