@@ -3,9 +3,13 @@
 use std::fs;
 use std::path::Path;
 use std::process::Output;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use user_auth_host::api::{Caller, Principal};
+use user_auth_host::store::MemoryStore;
+use user_auth_host::{Limits, Plugin, PluginBuilder, StoreKeys};
 use user_auth_tests::{built, command, folder};
 
 fn inspect() -> Value {
@@ -181,4 +185,36 @@ fn other_files_and_damaged_components_are_reported() {
         assert!(log.contains(said), "{said}: {log}");
         assert!(output.stdout.is_empty());
     }
+}
+
+/// Loads the component before there is a store.
+fn loaded() -> PluginBuilder {
+    Plugin::builder()
+        .component(built("user-auth.wasm"))
+        .cache(built("user-auth").with_file_name("test-cache/user-auth"))
+        .load()
+        .unwrap()
+        .store(Arc::new(MemoryStore::new()))
+        .keys(StoreKeys::ephemeral().unwrap())
+}
+
+#[tokio::test]
+async fn a_component_is_loaded_before_the_store_is_known() {
+    let plugin = loaded().build().unwrap();
+    let caller = Caller {
+        principal: Principal::Anonymous,
+        source: None,
+    };
+    let claims = plugin.verify_token(caller, "x").await.unwrap();
+    assert!(claims.unwrap().is_none());
+}
+
+#[test]
+fn limits_that_are_set_after_loading_apply() {
+    let limits = Limits {
+        component_bytes: 1000,
+        ..Limits::default()
+    };
+    let refused = loaded().limits(limits).build().err().unwrap().to_string();
+    assert!(refused.contains("1000"), "{refused}");
 }

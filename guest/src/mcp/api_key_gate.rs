@@ -25,6 +25,9 @@ const CHALLENGE: &str = "ApiKey realm=\"user-auth\"";
 /// RFC 6750 section 3.
 const NOT_BEARER: &str = "Bearer realm=\"user-auth\", error=\"invalid_request\"";
 
+/// RFC 6750 section 3.1.
+const INVALID_TOKEN: &str = ", error=\"invalid_token\"";
+
 /// Checks whether a message may be processed. Notifications are refused too: over HTTP
 /// every request gets a status. Wrong keys are not throttled, since 256 random bits cannot
 /// be guessed.
@@ -55,20 +58,19 @@ pub fn check_caller(request: &Request, settings: &Settings, ports: Ports) -> Res
     if is_known.as_ref().is_ok_and(|is_known| *is_known) {
         return Ok(());
     }
+    // RFC 9728 section 5.1. Without a token the error is left out (RFC 6750 section 3.1).
+    let (reason, problem) = match (credentials.access_token, credentials.api_key) {
+        (None, None) => ("", "An access token is required"),
+        (Some(_), None) => (INVALID_TOKEN, "The access token is not valid"),
+        (_, Some(_)) => (INVALID_TOKEN, "The API key is not valid"),
+    };
     let error = is_known.err().unwrap_or_else(|| {
-        AuthError::new(ErrorKind::Authentication, "An access token is required").detail(
+        AuthError::new(ErrorKind::Authentication, problem).detail(
             "expected",
             "Authorization: Bearer with an access token; WWW-Authenticate names the document \
              that says where to get one",
         )
     });
-    // RFC 9728 section 5.1. Without a token the error is left out (RFC 6750 section 3.1).
-    let is_shown = credentials.access_token.is_some() || credentials.api_key.is_some();
-    let reason = if is_shown {
-        ", error=\"invalid_token\""
-    } else {
-        ""
-    };
     let challenge = format!(
         "Bearer realm=\"user-auth\"{reason}, resource_metadata=\"{}\"",
         protected_resource_url(&oauth.public_url)

@@ -5,6 +5,7 @@ use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::{Permission, USERS_READ};
+use crate::domain::clients::client::RegistrationKind;
 use crate::domain::clients::client_id::ClientId;
 use crate::domain::delegations::grant::{self, Grant};
 use crate::domain::delegations::identity_scope::IdentityScope;
@@ -48,6 +49,8 @@ pub struct GrantView {
     pub client_id: ClientId,
     /// The name of the client when the owner agreed.
     pub client_name: DisplayText,
+    /// How the client came to be known.
+    pub client_registration: RegistrationKind,
     /// The URL of the resource server.
     pub resource: ResourceUrl,
     /// The name of the resource server.
@@ -99,6 +102,7 @@ impl From<Grant> for GrantView {
         let Grant {
             session,
             delegation,
+            client,
             resource,
         } = grant;
         let described = |scope: Permission| {
@@ -115,6 +119,7 @@ impl From<Grant> for GrantView {
             grant_id: session.session_id,
             client_id: delegation.client_id,
             client_name: delegation.client_name,
+            client_registration: client.registration_kind(),
             resource: delegation.resource,
             resource_name: resource.resource_name,
             granted_at: delegation.granted_at.to_rfc3339(),

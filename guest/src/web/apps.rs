@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use super::page::{self, AgentRow, AppRow, AppsPage, Forms, ServiceRow};
+use super::page::{self, AgentRow, AppRow, AppsPage, Doubt, Forms, ServiceRow};
 use super::texts::Texts;
 use super::visit::Visit;
 use super::{APPS, sign_in};
@@ -97,8 +97,8 @@ impl AgentRow {
         Some(AgentRow {
             name: session.agent_name?.into(),
             session_id: session.session_id.to_string(),
-            since: day(&session.auth_time.to_rfc3339()).to_owned(),
-            last_used: day(&session.refreshed_at.to_rfc3339()).to_owned(),
+            since: session.auth_time.to_rfc3339(),
+            last_used: session.refreshed_at.to_rfc3339(),
         })
     }
 }
@@ -118,6 +118,7 @@ fn apps<'a>(grants: &'a [GrantView], texts: &Texts) -> Vec<AppRow<'a>> {
                 AppRow {
                     name: app.0,
                     client_id,
+                    doubt: Doubt::about(grant.client_registration, &grant.client_id),
                     services: vec![service],
                 },
             ),
@@ -149,8 +150,8 @@ impl<'a> ServiceRow<'a> {
             name: grant.resource_name.as_str(),
             resource: grant.resource.as_str(),
             scopes: identity.chain(permissions).collect(),
-            since: day(&grant.granted_at),
-            last_used: day(&grant.refreshed_at),
+            since: &grant.granted_at,
+            last_used: &grant.refreshed_at,
         }
     }
 
@@ -164,9 +165,4 @@ impl<'a> ServiceRow<'a> {
         self.since = self.since.min(other.since);
         self.last_used = self.last_used.max(other.last_used);
     }
-}
-
-/// Returns the date of a time in RFC 3339, in UTC.
-fn day(time: &str) -> &str {
-    time.split('T').next().unwrap_or(time)
 }

@@ -3,11 +3,10 @@
 use super::SIGN_IN;
 use super::authorize::{explain, tell_client};
 use super::form_token::{ConsentToken, TTL};
-use super::page::{self, ConsentPage, Forms, ScopeRow};
+use super::page::{self, ConsentPage, Doubt, Forms, ScopeRow};
 use super::visit::Visit;
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
-use crate::domain::clients::client_id::ClientId;
 use crate::domain::clients::redirect_uri::Receiver;
 use crate::domain::delegations::authorization_code::AuthorizationCode;
 use crate::domain::delegations::delegation::{self, Delegation};
@@ -57,11 +56,10 @@ pub fn show(request: &AuthorizationRequest, session: &Session, visit: &Visit) ->
     let page = ConsentPage {
         frame: visit.frame(),
         client: request.client.client_name.as_str(),
-        is_unverified: !request.client.is_verified(),
-        document_host: match &request.client.client_id {
-            ClientId::Document(url) => url.host(),
-            ClientId::Issued(_) => "",
-        },
+        doubt: Doubt::about(
+            request.client.registration_kind(),
+            &request.client.client_id,
+        ),
         resource_name: request.resource.resource_name.as_str(),
         resource: request.resource.resource.as_str(),
         username: session.username.as_str(),

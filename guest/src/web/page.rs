@@ -3,6 +3,8 @@
 use askama::Template;
 
 use super::texts::Texts;
+use crate::domain::clients::client::RegistrationKind;
+use crate::domain::clients::client_id::ClientId;
 use crate::error::{AuthError, ErrorKind};
 use crate::mcp::Response;
 
@@ -34,10 +36,8 @@ pub struct ConsentPage<'a> {
     pub frame: Frame<'a>,
     /// The name of the client.
     pub client: &'a str,
-    /// Whether no administrator vouches for this name.
-    pub is_unverified: bool,
-    /// The host of its metadata document, or empty if it has none.
-    pub document_host: &'a str,
+    /// Why this name may be wrong.
+    pub doubt: Option<Doubt<'a>>,
     /// The name of the resource server.
     pub resource_name: &'a str,
     /// The URL of the resource server.
@@ -59,6 +59,26 @@ pub struct ConsentPage<'a> {
     pub consent_token: &'a str,
 }
 
+/// Why the name of a client may be wrong: no administrator vouches for it.
+pub enum Doubt<'a> {
+    /// The client has registered itself.
+    SelfRegistered,
+    /// The name comes from a metadata document at this host.
+    DocumentAt(&'a str),
+}
+
+impl<'a> Doubt<'a> {
+    /// Returns the doubt about the name of a client, or `None` if an administrator vouches
+    /// for it.
+    pub fn about(registration: RegistrationKind, client_id: &'a ClientId) -> Option<Doubt<'a>> {
+        if registration.is_verified() {
+            return None;
+        }
+        let document = client_id.document_host().map(Doubt::DocumentAt);
+        Some(document.unwrap_or(Doubt::SelfRegistered))
+    }
+}
+
 /// What an app may do at one service.
 pub struct ServiceRow<'a> {
     /// The name of the resource server.
@@ -67,9 +87,9 @@ pub struct ServiceRow<'a> {
     pub resource: &'a str,
     /// What the app may do there, in words.
     pub scopes: Vec<&'a str>,
-    /// The date on which the user agreed first.
+    /// The time at which the user agreed first, in RFC 3339.
     pub since: &'a str,
-    /// The date of the last use.
+    /// The time of the last use, in RFC 3339.
     pub last_used: &'a str,
 }
 
@@ -79,6 +99,8 @@ pub struct AppRow<'a> {
     pub name: &'a str,
     /// The id of the client.
     pub client_id: String,
+    /// Why this name may be wrong.
+    pub doubt: Option<Doubt<'a>>,
     /// What it has access to.
     pub services: Vec<ServiceRow<'a>>,
 }
@@ -89,9 +111,9 @@ pub struct AgentRow {
     pub name: String,
     /// The id of its session.
     pub session_id: String,
-    /// The date on which the user signed in.
+    /// The time at which the user signed in, in RFC 3339.
     pub since: String,
-    /// The date of the last refresh.
+    /// The time of the last refresh, in RFC 3339.
     pub last_used: String,
 }
 
@@ -111,6 +133,12 @@ pub struct AppsPage<'a> {
     pub next: Option<&'a str>,
     /// The token of the forms.
     pub form_token: &'a str,
+}
+
+/// Returns a time in RFC 3339 to the minute, as people read it.
+fn minute(time: &str) -> String {
+    let minute = time.rsplit_once(':').map_or(time, |(minute, _)| minute);
+    format!("{} UTC", minute.replacen('T', " ", 1))
 }
 
 /// The page of a user who is signed in and has come for nothing else.

@@ -196,10 +196,14 @@ impl PluginBuilder {
         let (source, limits) = (self.source()?, &self.host.limits);
         // The engine reserves memory for its instances meanwhile.
         let (engine, binary) = thread::scope(|scope| {
-            let binary = scope.spawn(|| Binary::read(source, limits));
-            (self.start_engine(), binary.join())
+            let reader = thread::Builder::new().name("component".into());
+            let reader = reader.spawn_scoped(scope, || Binary::read(source, limits));
+            (self.start_engine(), reader.map(|reader| reader.join()))
         });
         let engine = engine?;
+        let binary = binary.map_err(|error| {
+            BuildError::Engine(format!("a thread could not be started: {error}"))
+        })?;
         let binary = binary.unwrap_or_else(|panic| resume_unwind(panic))?;
         let cache = self.cache.as_deref().and_then(open_cache);
         let loaded = binary.load(&engine, cache.as_ref())?;

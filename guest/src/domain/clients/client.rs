@@ -103,6 +103,14 @@ pub enum RegistrationKind {
     Document,
 }
 
+impl RegistrationKind {
+    /// Reports whether an administrator vouches for the client. What others say about
+    /// themselves is unverified.
+    pub fn is_verified(self) -> bool {
+        self == RegistrationKind::PreRegistered
+    }
+}
+
 /// A method of authentication with what it needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -241,10 +249,9 @@ impl Client {
         }
     }
 
-    /// Reports whether an administrator vouches for the client. What others say about
-    /// themselves is unverified.
+    /// Reports whether an administrator vouches for the client.
     pub fn is_verified(&self) -> bool {
-        matches!(self.registration, Registration::PreRegistered)
+        self.registration_kind().is_verified()
     }
 
     /// Returns how the client came to be known.

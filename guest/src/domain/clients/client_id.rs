@@ -41,6 +41,14 @@ impl ClientId {
         DisplayText::try_from(text).expect("an id is a short line of ASCII")
     }
 
+    /// Returns the host of the metadata document, if the client has one.
+    pub fn document_host(&self) -> Option<&str> {
+        match self {
+            ClientId::Issued(_) => None,
+            ClientId::Document(url) => Some(url.host()),
+        }
+    }
+
     /// Returns the part of store keys that stands for the client. URLs are hashed: they can
     /// be too long for a key.
     pub fn record_name(&self) -> String {

@@ -6,6 +6,7 @@ use super::delegation::Delegation;
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::call::Call;
+use crate::domain::clients::client::Client;
 use crate::domain::clients::client_id::ClientId;
 use crate::domain::env::Env;
 use crate::domain::resources::resource::Resource;
@@ -26,6 +27,8 @@ pub struct Grant {
     pub session: Session,
     /// What the user lets the client do.
     pub delegation: Delegation,
+    /// The client, as it is now.
+    pub client: Client,
     /// The resource server.
     pub resource: Resource,
 }
@@ -51,6 +54,7 @@ pub fn list(user_id: Id, after: Option<&str>, env: &Env) -> Result<GrantPage> {
             grants.push(Grant {
                 session,
                 delegation,
+                client: parties.client,
                 resource: parties.resource,
             });
         }

@@ -48,6 +48,12 @@ fn revoke(browser: &Browser, client_id: &str, form_token: &str) -> Page {
     browser.post("/apps", &fields)
 }
 
+/// Returns how the page shows a time.
+fn to_the_minute(time: &str) -> String {
+    let (day, clock) = (&time[..10], &time[11..16]);
+    format!("<time datetime=\"{time}\">{day} {clock} UTC</time>")
+}
+
 fn another_client(scene: &Scene) -> String {
     let client = json!({"client_name": "Pad", "redirect_uris": [REDIRECT]});
     text(&operator(&scene.world, "create_client", client)["client_id"])
@@ -67,12 +73,11 @@ fn one_button_takes_all_access_of_an_app_away_and_that_of_no_other() {
     assert_eq!(page.status, 200);
     let owner = log_in(&scene, "alice");
     let listed = grants(&scene, &owner);
-    let date = |time: &Value| text(time)[..10].to_owned();
     let desk = |grant: &&Value| grant["client_id"] == scene.client_id.as_str();
     let mut agreed: Vec<String> = listed
         .iter()
         .filter(desk)
-        .map(|grant| date(&grant["granted_at"]))
+        .map(|grant| text(&grant["granted_at"]))
         .collect();
     agreed.sort();
     let [since, last_used] = agreed.try_into().unwrap();
@@ -82,8 +87,8 @@ fn one_button_takes_all_access_of_an_app_away_and_that_of_no_other() {
         FILES,
         "Read your files",
         "Pad",
-        &format!("<time datetime=\"{since}\">{since}</time>"),
-        &format!("<time datetime=\"{last_used}\">{last_used}</time>"),
+        &to_the_minute(&since),
+        &to_the_minute(&last_used),
     ] {
         assert!(page.body.contains(shown), "{shown}: {}", page.body);
     }
@@ -92,6 +97,10 @@ fn one_button_takes_all_access_of_an_app_away_and_that_of_no_other() {
         "a name is no markup"
     );
     assert!(!page.body.contains("Change your files"), "not agreed to");
+    assert!(
+        !page.body.contains("unverified"),
+        "an administrator vouches for both"
+    );
     assert_eq!(page.body.matches("<section").count(), 2, "one for each app");
 
     let page = revoke(&browser, &scene.client_id, &page.field("form_token"));

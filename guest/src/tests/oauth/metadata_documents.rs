@@ -122,6 +122,8 @@ fn a_user_takes_the_access_of_a_client_with_a_document_away() {
     let code = page.answer().first("code").unwrap().to_owned();
     let (_, tokens) = scene.exchange(&code, &[("redirect_uri", LOCAL)]);
     let apps = browser.get("/apps");
+    let origin = "chosen by the website <strong class=\"url\">app.example<";
+    assert!(apps.body.contains(origin), "{}", apps.body);
     let fields = [
         ("form_token", apps.field("form_token")),
         ("client_id", URL.to_owned()),

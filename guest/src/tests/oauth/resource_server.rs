@@ -18,11 +18,16 @@ fn messages_without_a_valid_credential_are_told_where_to_get_one() {
     let scene = guarded();
     let tokens = scene.tokens();
     let of_files = format!("Bearer {}", text(&tokens["access_token"]));
-    for (headers, is_shown) in [
-        (&[][..], false),
-        (&[("authorization", "Bearer x")], true),
-        (&[("authorization", &*of_files)], true),
-        (&[("x-api-key", "uak_x")], true),
+    let (required, token, key) = (
+        "An access token is required",
+        "The access token is not valid",
+        "The API key is not valid",
+    );
+    for (headers, is_shown, message) in [
+        (&[][..], false, required),
+        (&[("authorization", "Bearer x")], true, token),
+        (&[("authorization", &*of_files)], true, token),
+        (&[("x-api-key", "uak_x")], true, key),
     ] {
         let headers = [&[("content-type", "application/json")], headers].concat();
         let response = scene.send("POST", "/mcp", &headers, &list_tools());
@@ -43,6 +48,8 @@ fn messages_without_a_valid_credential_are_told_where_to_get_one() {
             is_shown,
             "{challenge}"
         );
+        let answer: Value = serde_json::from_slice(&response.body.unwrap()).unwrap();
+        assert_eq!(answer["error"]["message"], message, "{headers:?}");
     }
     for path in [
         "/.well-known/oauth-protected-resource/mcp",

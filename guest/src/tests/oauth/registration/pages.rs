@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{LOCAL, SITE, confidential, public};
+use super::{LOCAL, SITE, confidential, public, tokens};
 use crate::tests::oauth::{Browser, PASSWORD, Scene, guarded, text};
 
 /// A23.
@@ -54,6 +54,16 @@ fn people_are_told_each_time_that_nobody_has_verified_the_client() {
         !page.body.contains("unverified"),
         "an administrator registered it"
     );
+}
+
+#[test]
+fn connected_apps_show_that_nobody_has_verified_the_client() {
+    let scene = Scene::new();
+    let client = scene.registered(&public(LOCAL));
+    let (status, _) = tokens(&scene, &client, LOCAL);
+    assert_eq!(status, 200);
+    let page = Browser::signed_in(&scene).get("/apps");
+    assert!(page.body.contains("registered itself here, unverified"));
 }
 
 /// A20.
