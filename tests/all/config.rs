@@ -294,6 +294,18 @@ fn the_check_finds_what_would_stop_a_start_and_exits_with_3() {
             "could call without credentials",
         ),
         (
+            "[limits]\nhash_memory_kib = 1000",
+            "limits.hash_memory_kib is 1000, and a hash needs 19456",
+        ),
+        (
+            "[limits]\nhash_output_bytes = 31",
+            "limits.hash_output_bytes is 31, and a hash needs 32",
+        ),
+        (
+            "[server]\npublic_url = 'http://localhost:8000/a/../b'",
+            "without a slash at the end, the segments . and ..,",
+        ),
+        (
             "[server.tls]\ncertificate = 'absent.pem'\nkey = 'absent.key'",
             "absent.pem",
         ),

@@ -2,10 +2,12 @@
 
 /// What a public URL has to be.
 pub const EXPECTED: &str = "the URL of this service as its clients write it, such as \
-    https://auth.example.com: https, or http on localhost, in lower case up to the path, and \
-    without a slash at the end, a query, a fragment or a password";
+    https://auth.example.com: https, or http on localhost, in lower case up to the path, \
+    without a slash at the end, the segments . and .., a query, a fragment or a password, and \
+    with at most 252 bytes";
 
-const MAX_BYTES: usize = 256;
+/// With the path of an endpoint it is still short enough for the URL of a resource server.
+const MAX_BYTES: usize = 252;
 
 /// Where clients reach this service. They compare it byte by byte (RFC 8414 section 3.3),
 /// so it is kept in the spelling of the operator, and never taken from a request.
@@ -27,8 +29,7 @@ impl PublicUrl {
         let is_loopback = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
         let is_good = text.len() <= MAX_BYTES
             && (is_secure || is_loopback)
-            && !path.ends_with('/')
-            && !path.contains("//")
+            && !path.split('/').skip(1).any(is_ambiguous)
             && path.bytes().all(is_of_a_path);
         is_good.then(|| PublicUrl(text.to_owned()))
     }
@@ -78,6 +79,11 @@ fn host(authority: &str) -> Option<&str> {
     is_good.then_some(host)
 }
 
+/// Reports whether programs leave out this segment of a path, or follow it.
+fn is_ambiguous(segment: &str) -> bool {
+    matches!(segment, "" | "." | "..")
+}
+
 /// Characters of a path that need no encoding (RFC 3986 section 3.3), and the slash.
 fn is_of_a_path(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte)
@@ -85,7 +91,10 @@ fn is_of_a_path(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::domain::resources::resource_url::ResourceUrl;
 
     #[test]
     fn only_urls_that_clients_can_compare_byte_by_byte_are_accepted() {
@@ -117,6 +126,8 @@ mod tests {
             "https://auth.example.com/",
             "https://auth.example.com/x/",
             "https://auth.example.com//x",
+            "https://auth.example.com/x/../y",
+            "https://auth.example.com/.",
             "https://auth.example.com?x",
             "https://auth.example.com/x?y",
             "https://auth.example.com#x",
@@ -132,6 +143,18 @@ mod tests {
             "ftp://localhost",
         ] {
             assert_eq!(PublicUrl::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn its_endpoint_is_the_url_of_a_resource_server(
+            text in "(https|http)://(localhost|\\[[0-9a-f:]{2,9}\\]|[a-z0-9.-]{1,9})(:[0-9]{0,5})?[/.a~!$&'()*+,;=:@_-]{0,8}a{0,250}"
+        ) {
+            if PublicUrl::parse(&text).is_some() {
+                let endpoint = ResourceUrl::try_from(format!("{text}/mcp"));
+                prop_assert!(endpoint.is_ok(), "{}", text);
+            }
         }
     }
 }

@@ -87,3 +87,17 @@ fn a_logo_or_a_colour_that_does_harm_stops_the_start() {
         assert!(error.contains(expected), "{value}: {error}");
     }
 }
+
+#[test]
+fn the_longest_public_url_is_served() {
+    let path = "/tenant".repeat(32);
+    let url = format!("http://localhost:8000{path}");
+    let url = format!("{url:x<252}");
+    let server = Options::new()
+        .env("USER_AUTH_PUBLIC_URL", &url)
+        .env("USER_AUTH_OAUTH_ENABLED", "true")
+        .start();
+    let path = url.strip_prefix("http://localhost:8000").unwrap();
+    assert_eq!(server.get(&format!("{path}/sign-in"), &[]).status, 200);
+    assert_eq!(server.get("/ready", &[]).status, 200);
+}

@@ -73,6 +73,7 @@ pub(super) async fn open_with(
 /// Fails if the component cannot work at all, for example because of an invalid
 /// setting, so that the operator learns it at the start instead of the clients later.
 pub(super) async fn smoke_test(plugin: &Plugin, config: &Config) -> Result<(), Failure> {
+    check_password_hashes(config)?;
     let caller = Caller {
         principal: Principal::Operator,
         source: None,
@@ -87,6 +88,32 @@ pub(super) async fn smoke_test(plugin: &Plugin, config: &Config) -> Result<(), F
         }
         Ok(_) => Ok(()),
         Err(error) => Err(Failure::no_answer(error)),
+    }
+}
+
+/// Fails if the limits forbid the password hashes that the component will ask for, each with
+/// one lane and 32 bytes.
+fn check_password_hashes(config: &Config) -> Result<(), Failure> {
+    let (passwords, limits) = (&config.passwords, &config.limits.0);
+    let costs = [
+        (
+            "memory_kib",
+            passwords.argon2_memory_kib,
+            limits.hash_memory_kib,
+        ),
+        (
+            "iterations",
+            passwords.argon2_iterations,
+            limits.hash_iterations,
+        ),
+        ("parallelism", 1, limits.hash_parallelism),
+        ("output_bytes", 32, limits.hash_output_bytes),
+    ];
+    match costs.into_iter().find(|(_, cost, most)| cost > most) {
+        None => Ok(()),
+        Some((name, cost, most)) => Err(Failure::start(format!(
+            "no password could be hashed: limits.hash_{name} is {most}, and a hash needs {cost}"
+        ))),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::error::CallError;
 use crate::http::app::App;
 use crate::http::body::Response;
 use crate::http::respond::{Wording, respond};
+use crate::http::routes::table::RouteTable;
 use crate::keys::records::READY;
 use crate::keys::store_keys::StoreKeys;
 use crate::plugin::Plugin;
@@ -60,7 +61,7 @@ pub(crate) async fn ready(app: &App, method: &Method) -> Response {
     if ![Method::GET, Method::HEAD].contains(method) {
         return Wording::default().method_not_allowed("GET, HEAD");
     }
-    let Readiness { store, component } = app.readiness.probe(&app.plugin).await;
+    let Readiness { store, component } = app.readiness.probe(app).await;
     let word = |verdict: Verdict| verdict.map_or("unavailable", |()| "ok");
     let mut body = json!({
         "status": "ready",
@@ -85,7 +86,8 @@ pub(crate) async fn ready(app: &App, method: &Method) -> Response {
 impl ReadinessCache {
     /// Returns the cached or a new result. Concurrent callers wait for one probe and
     /// share its result.
-    async fn probe(&self, plugin: &Plugin) -> Readiness {
+    async fn probe(&self, app: &App) -> Readiness {
+        let plugin = &app.plugin;
         let mut last = self.0.lock().await;
         if let Some((when, readiness)) = *last
             && when.elapsed() < CACHE_TTL
@@ -94,7 +96,7 @@ impl ReadinessCache {
         }
         let (store, component) = tokio::join!(
             store_ready(&**plugin.store(), plugin.keys()),
-            component_ready(plugin)
+            component_ready(plugin, &app.routes)
         );
         let readiness = Readiness { store, component };
         *last = Some((Instant::now(), readiness));
@@ -148,9 +150,14 @@ async fn in_time<T>(
     }
 }
 
-/// Checks that the component responds. A busy component counts as ready: diverting its
-/// callers to the other servers would only overload those too.
-async fn component_ready(plugin: &Plugin) -> Verdict {
+/// Checks that the component responds, and that its routes can be served. A busy component
+/// counts as ready: diverting its callers to the other servers would only overload those too.
+async fn component_ready(plugin: &Plugin, routes: &RouteTable) -> Verdict {
+    if let Ok(Err(CallError::Malformed(_))) =
+        timeout(PROBE_TIMEOUT, routes.class(plugin, "/mcp")).await
+    {
+        return Err("the routes of the component cannot be used");
+    }
     let ping = McpRequest {
         headers: Vec::new(),
         body: json!({"jsonrpc": "2.0", "id": 1, "method": "ping"})

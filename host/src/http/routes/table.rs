@@ -15,10 +15,10 @@ use crate::plugin::Plugin;
 /// The name of paths that are no routes, for the logs and the metrics. Those paths may hold
 /// anything.
 pub(crate) const OTHER: &str = "other";
-/// Maximum number of routes, and maximum length of a path: each is kept until the process
-/// ends.
+/// Maximum number of routes, and maximum length of a path, which may begin with that of the
+/// public URL: each is kept until the process ends.
 const MAX_ROUTES: usize = 512;
-const MAX_PATH_BYTES: usize = 128;
+const MAX_PATH_BYTES: usize = 512;
 /// Maximum length of each text of a form of errors.
 const MAX_FORM_BYTES: usize = 1 << 10;
 
