@@ -57,6 +57,8 @@ fn a_piped_call_prints_json() {
 #[test]
 fn a_failed_operation_prints_its_error_and_exits_with_1() {
     let home = folder();
+    // The first call creates the database, and says so beside the error of the operation.
+    run(home.path(), &["call", "list_roles"]);
     let output = run(
         home.path(),
         &["call", "login", "username=bob", "password=whatever it is"],
@@ -65,6 +67,19 @@ fn a_failed_operation_prints_its_error_and_exits_with_1() {
     assert!(output.stdout.is_empty());
     let error: Value = serde_json::from_slice(&output.stderr).unwrap();
     crate::http::assert_error_object(&error["error"], -32001, "login");
+}
+
+#[test]
+fn a_new_database_is_reported_once() {
+    let home = folder();
+    let database = home.path().join("typo.db");
+    let store = format!("sqlite:{}", database.display());
+    let call = ["call", "list_roles", "--store", &store];
+    let told = stderr(&run(home.path(), &call));
+    let line: Value = serde_json::from_str(told.trim()).unwrap();
+    assert_eq!(line["message"], "created a new database", "{told}");
+    assert_eq!(line["path"], database.to_str().unwrap(), "{told}");
+    assert_eq!(stderr(&run(home.path(), &call)), "");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::wal_index::WalIndex;
 use crate::files::{FileError, refuse_exposed_database};
@@ -93,7 +93,10 @@ impl Database {
         if path.metadata()?.len() == 0 {
             switch_to_wal(&connection)?;
         }
-        install_schema(&mut connection)?;
+        if install_schema(&mut connection)? {
+            // A misspelt path is noticed by this line alone.
+            info!(path = %path.display(), "created a new database");
+        }
         switch_to_wal(&connection)?;
         connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
@@ -141,21 +144,23 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Writes the schema into an empty database, or recognises an existing one.
-fn install_schema(connection: &mut Connection) -> Result<(), OpenError> {
+/// Writes the schema into an empty database, or recognises an existing one. Returns
+/// whether the database is new.
+fn install_schema(connection: &mut Connection) -> Result<bool, OpenError> {
     // Immediate: if several processes find an empty file, one of them writes.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let pragma = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let objects: u32 =
         transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (pragma("application_id")?, pragma("user_version")?, objects) {
-        (APPLICATION_ID, SCHEMA_VERSION, _) => Ok(()),
+        (APPLICATION_ID, SCHEMA_VERSION, _) => Ok(false),
         (APPLICATION_ID, version, _) => Err(OpenError::Newer(version)),
         (0, 0, 0) => {
             transaction.execute_batch(SCHEMA)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            Ok(transaction.commit()?)
+            transaction.commit()?;
+            Ok(true)
         }
         _ => Err(OpenError::Foreign),
     }

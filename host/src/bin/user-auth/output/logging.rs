@@ -18,6 +18,13 @@ use user_auth_host::trace::{TARGET, otlp::Otlp};
 use crate::config::{Format, Logging};
 use crate::failure::Failure;
 
+/// The modules whose normal events are shown by commands that log only warnings: messages
+/// that are delivered to the log, and new databases, which may come from a misspelt path.
+const ALWAYS_SHOWN: [&str; 2] = [
+    "user_auth_host::delivery::log",
+    "user_auth_host::store::sqlite::schema",
+];
+
 /// The first character of terminal escape sequences.
 const ESCAPE: &str = "\u{1b}";
 
@@ -117,8 +124,9 @@ fn filter(default: Level, chosen: Option<Level>) -> Result<EnvFilter, Failure> {
         "{others},user_auth={level},user_auth_host={level},component={level},audit={level}"
     );
     if chosen.is_none() {
-        // Where messages are delivered to the log, they must appear in it.
-        directives += ",user_auth_host::delivery::log=info";
+        for target in ALWAYS_SHOWN {
+            directives += &format!(",{target}=info");
+        }
     }
     EnvFilter::try_new(directives).map_err(Failure::start)
 }
