@@ -70,6 +70,18 @@ fn a_failed_operation_prints_its_error_and_exits_with_1() {
 }
 
 #[test]
+fn an_error_for_people_ends_with_the_next_command() {
+    let home = folder();
+    let call = ["call", "get_user", "username=nobody", "--output", "table"];
+    let output = run(home.path(), &call);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    let expected = "try: user-auth call list_users search=nobody\n";
+    assert!(told.ends_with(expected), "{told}");
+    assert!(!told.contains("user-auth_list_users"), "{told}");
+}
+
+#[test]
 fn a_new_database_is_reported_once() {
     let home = folder();
     let database = home.path().join("typo.db");

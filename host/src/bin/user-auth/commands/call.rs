@@ -1,6 +1,7 @@
 //! The command `user-auth call`.
 
 mod arguments;
+mod next_step;
 mod prompt;
 
 use std::process::ExitCode;
@@ -60,6 +61,9 @@ pub(crate) struct Call {
 }
 
 const USAGE: &str = "user-auth call <OPERATION> [NAME=VALUE]... [OPTIONS]";
+
+/// The detail of an error that names the next step.
+const NEXT_STEP: &str = "next";
 
 const AFTER_HELP: &str = "\
 The caller is the operator of this machine. `user-auth call --help` lists the
@@ -195,8 +199,57 @@ fn error_text(error: &OperationError, is_json: bool, screen: Screen) -> String {
     }
     let message = output::printable(&error.message);
     let mut text = screen.wrapped(&format!("error: {message} ({})\n", error.code));
-    if let Value::Object(details) = details {
-        text += &screen.lines(&details, "  ");
+    let Value::Object(mut details) = details else {
+        return text;
+    };
+    let command = details.get(NEXT_STEP).and_then(next_step::command);
+    if command.is_some() {
+        details.remove(NEXT_STEP);
+    }
+    text += &screen.lines(&details, "  ");
+    if let Some(command) = command {
+        // Not wrapped, so that it can be copied.
+        text += &format!("try: {command}\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCREEN: Screen = Screen {
+        width: Some(80),
+        has_colour: false,
+    };
+
+    fn unknown_user(next: Value) -> OperationError {
+        OperationError {
+            code: -32000,
+            message: "There is no such user".to_owned(),
+            operation: "get_user".to_owned(),
+            timestamp: "2026-11-22T19:13:18.312Z".to_owned(),
+            details: json!({"next": next, "username": "nobody"}).to_string(),
+        }
+    }
+
+    #[test]
+    fn people_get_the_next_step_as_a_command() {
+        let next = json!({"tool": "user-auth_list_users", "arguments": {"search": "nobody"}});
+        let error = unknown_user(next.clone());
+        assert_eq!(
+            error_text(&error, false, SCREEN),
+            "error: There is no such user (-32000)\n  username: nobody\n\
+             try: user-auth call list_users search=nobody\n"
+        );
+        let json: Value = serde_json::from_str(&error_text(&error, true, SCREEN)).unwrap();
+        assert_eq!(json["error"]["data"]["details"]["next"], next);
+    }
+
+    #[test]
+    fn a_step_that_is_no_operation_is_shown_as_it_is() {
+        let text = error_text(&unknown_user(json!({"tool": "other"})), false, SCREEN);
+        assert!(text.contains("tool: other"), "{text}");
+        assert!(!text.contains("try:"), "{text}");
+    }
 }
