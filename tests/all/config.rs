@@ -283,11 +283,17 @@ fn the_check_finds_what_would_stop_a_start_and_exits_with_3() {
         // Only the component knows that these values do not fit together.
         (
             "[passwords]\nargon2_iterations = 1\nargon2_memory_kib = 19456",
-            "c.toml:3:1: passwords.argon2_memory_kib is '19456'; expected at least 47104",
+            "c.toml:3:1: passwords.argon2_memory_kib is '19456'; expected at least 47104 with \
+             passwords.argon2_iterations 1",
         ),
         (
             "[tokens]\nother_audiences = ['user-auth']",
             "c.toml:2:1: tokens.other_audiences is 'user-auth'; expected names that differ",
+        ),
+        (
+            "[security]\nauthentication.type = 'oauth'",
+            "c.toml:2:16: security.authentication.type is 'oauth'; expected another value, or \
+             oauth.enabled to be true",
         ),
         (
             "[server]\nlisten = '0.0.0.0:8000'",

@@ -58,7 +58,7 @@ pub(super) use throttling::Throttling;
 pub(super) use tokens::Tokens;
 
 use self::error::{Mistake, Origin};
-use self::registry::keys;
+use self::registry::{PREFIX, keys};
 use self::security::AuthenticationType;
 use self::sources::Layers;
 use crate::failure::Failure;
@@ -66,6 +66,14 @@ use crate::failure::Failure;
 /// The lists whose default is not empty. An empty one is passed on as `none`, which switches
 /// approvals off, and is an error for toolsets.
 const WITH_DEFAULT: [&str; 2] = ["mcp.toolsets", "oauth.approvals"];
+
+/// The variables of the component that have no key, with the key that they follow from.
+const DERIVED: &[(&str, &str)] = &[
+    (REQUIRE_SIGN_IN, AUTHENTICATION),
+    ("USER_AUTH_REQUIRE_API_KEY", AUTHENTICATION),
+];
+const REQUIRE_SIGN_IN: &str = "USER_AUTH_REQUIRE_SIGN_IN";
+const AUTHENTICATION: &str = "security.authentication.type";
 
 /// The configuration of the program. An environment variable overrides the file, and an
 /// option overrides both.
@@ -152,8 +160,7 @@ impl Config {
     /// Returns the settings for the component: only those that are set.
     pub(super) fn settings(&self) -> Vec<(String, String)> {
         let requires_sign_in = self.security.authentication.kind == AuthenticationType::OAuth;
-        let sign_in =
-            requires_sign_in.then(|| ("USER_AUTH_REQUIRE_SIGN_IN".to_owned(), "true".to_owned()));
+        let sign_in = requires_sign_in.then(|| (REQUIRE_SIGN_IN.to_owned(), "true".to_owned()));
         let values = self.values();
         SETTINGS
             .iter()
@@ -173,21 +180,32 @@ impl Config {
             .collect()
     }
 
-    /// Adds to the component's message about a setting where the setting comes from.
+    /// Adds to the component's message about a setting where the setting comes from. The
+    /// component knows only its variables, which the operator may never have set, so keys
+    /// are named in their place.
     pub(super) fn explain(&self, problem: &str) -> String {
         let (name, rest) = problem.split_once(' ').unwrap_or((problem, ""));
-        let Some(key) = keys().of_variable(name) else {
-            return problem.to_owned();
+        let Some(path) = path_of(name) else {
+            return with_keys(problem);
         };
-        match self.origin(&key.path) {
-            Origin::Default => problem.to_owned(),
-            origin => Mistake {
-                origin,
-                path: key.path.clone(),
-                problem: rest.to_owned(),
-            }
-            .to_string(),
+        let problem = match keys().of_variable(name) {
+            Some(_) => with_keys(rest),
+            None => with_keys(&self.with_own_value(path, rest)),
+        };
+        Mistake {
+            origin: self.origin(path),
+            path: path.to_owned(),
+            problem,
         }
+        .to_string()
+    }
+
+    /// Returns a problem of a derived variable, which is true or false, with the value of
+    /// its key.
+    fn with_own_value(&self, path: &str, problem: &str) -> String {
+        let value = setting_text(value_at(&self.values(), path));
+        let own = format!("is '{value}'; expected another value");
+        problem.replacen("is 'true'; expected false", &own, 1)
     }
 
     /// Returns where the value of a key comes from.
@@ -203,6 +221,31 @@ impl Config {
 
 pub(crate) fn value_at<'a>(values: &'a Value, path: &str) -> &'a Value {
     path.split('.').fold(values, |value, name| &value[name])
+}
+
+/// Returns the path of the key that a variable of the component comes from.
+fn path_of(variable: &str) -> Option<&'static str> {
+    if let Some(key) = keys().of_variable(variable) {
+        return Some(&key.path);
+    }
+    let derived = DERIVED.iter().find(|(name, _)| *name == variable);
+    derived.map(|(_, path)| *path)
+}
+
+/// Returns a text with the paths of keys in the place of their variables.
+fn with_keys(text: &str) -> String {
+    let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(PREFIX) {
+        let (before, from) = rest.split_at(start);
+        let end = from.find(|c: char| !is_part(c)).unwrap_or(from.len());
+        let (name, after) = from.split_at(end);
+        shown += before;
+        shown += path_of(name).unwrap_or(name);
+        rest = after;
+    }
+    shown + rest
 }
 
 /// Converts a value to the text that the component expects.

@@ -12,7 +12,7 @@ use tracing::Level;
 use crate::commands::serve::Listen;
 use crate::config::error::Origin;
 use crate::config::mask::masked;
-use crate::config::registry::{keys, schema};
+use crate::config::registry::{ConfigOption, keys, schema};
 use crate::config::secrets::SECRETS;
 use crate::config::sources::put;
 use crate::config::{Config, value_at};
@@ -97,7 +97,7 @@ fn for_people(config: &Config, screen: Screen) -> String {
         .iter()
         .map(|key| {
             let value = match masked(key, value_at(&values, &key.path)) {
-                Value::Null => "-".to_owned(),
+                Value::Null => unset(key, &values),
                 Value::String(text) => text,
                 other => other.to_string(),
             };
@@ -106,6 +106,21 @@ fn for_people(config: &Config, screen: Screen) -> String {
         .chain(secrets().map(|name| format!("{name} = ***")))
         .map(|line| wrapped(&output::printable(&line), screen.width))
         .collect()
+}
+
+/// Returns what is shown for a key without a value: the default that it has once its
+/// section is set, if there is one.
+fn unset(key: &ConfigOption, values: &Value) -> String {
+    match (&key.default, absent_section(&key.path, values)) {
+        (Some(default), Some(section)) => format!("- ({default} if {section} is set)"),
+        _ => "-".to_owned(),
+    }
+}
+
+/// Returns the outermost section of a key that is not set.
+fn absent_section<'a>(path: &'a str, values: &Value) -> Option<&'a str> {
+    let mut sections = path.match_indices('.').map(|(end, _)| &path[..end]);
+    sections.find(|section| value_at(values, section).is_null())
 }
 
 /// Returns the line of a key, with the source of its value unless that is the default.
@@ -158,6 +173,26 @@ fn secrets() -> impl Iterator<Item = &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_section_that_is_not_set_shows_the_defaults_that_it_would_have() {
+        let values = Config::default().values();
+        for (path, shown) in [
+            (
+                "discovery.consul.interval_seconds",
+                "- (10 if discovery.consul is set)",
+            ),
+            (
+                "security.rate_limiting.verification.burst_size",
+                "- (200 if security.rate_limiting is set)",
+            ),
+            ("discovery.consul.address", "-"),
+            ("logging.level", "-"),
+        ] {
+            let key = keys().get(path).unwrap();
+            assert_eq!(unset(key, &values), shown, "{path}");
+        }
+    }
 
     #[test]
     fn only_lines_of_set_keys_name_their_source() {

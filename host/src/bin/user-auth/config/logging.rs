@@ -71,18 +71,22 @@ impl Logging {
     /// else the configuration.
     pub(crate) fn traces_url(&self) -> Result<Option<Url>, Failure> {
         let named = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        let parse = |text: String| {
+        let parse = |text: String, example: &str| {
             text.parse::<Url>().map_err(|error| {
                 Failure::start(format!(
-                    "the OpenTelemetry endpoint cannot be used: {error}"
+                    "the OpenTelemetry endpoint cannot be used: {error}; expected a URL such as \
+                     {example}"
                 ))
             })
         };
         if let Some(url) = named("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
-            return parse(url).map(Some);
+            return parse(url, "http://127.0.0.1:4318/v1/traces").map(Some);
         }
         let base = named("OTEL_EXPORTER_OTLP_ENDPOINT").or_else(|| self.otlp_endpoint.clone());
-        base.map(|base| parse(format!("{}/v1/traces", base.trim_end_matches('/'))))
-            .transpose()
+        base.map(|base| {
+            let url = format!("{}/v1/traces", base.trim_end_matches('/'));
+            parse(url, "http://127.0.0.1:4318")
+        })
+        .transpose()
     }
 }

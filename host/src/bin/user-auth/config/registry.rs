@@ -21,6 +21,9 @@ pub(crate) struct ConfigOption {
     /// Its environment variable.
     pub(crate) env: String,
     pub(crate) kind: Kind,
+    /// Its default, if that is a value. In a section without a default it applies once the
+    /// section is set.
+    pub(crate) default: Option<Value>,
     /// Whether it may be left out without a default.
     pub(crate) nullable: bool,
     /// Whether its value may contain a secret.
@@ -154,6 +157,10 @@ impl OptionRegistry {
             path,
             env,
             kind: Kind::of(variant(property, is_value).unwrap_or(property)),
+            default: property
+                .get("default")
+                .filter(|default| !default.is_null())
+                .cloned(),
             nullable: allows_null(property),
             secret: property["x-secret"] == true,
         });

@@ -1,7 +1,7 @@
 //! Merges the sources of the configuration, from weak to strong: the file, the
 //! environment, the options. A key that is set nowhere has its default.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -111,6 +111,9 @@ impl Layers {
         let origin = Origin::Flag(flag.to_owned());
         match keys().get(path) {
             Some(key) => self.add(path, key.kind.read(text), origin),
+            None if !path.is_empty() && keys().is_section(path) => {
+                self.mistakes.add(&origin, path, no_key(keys(), path));
+            }
             None => {
                 let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
                 let problem = unknown(keys(), section, name);
@@ -182,7 +185,10 @@ impl Layers {
                 format!("{}; expected {}", shown(&value, key.secret), key.kind)
             }
             Some(key) => format!("{}; {reason}", shown(&value, key.secret)),
-            None => format!("of {path}: {reason}"),
+            None => match missing_field(reason) {
+                Some(name) => format!("requires `{path}.{name}` as well"),
+                None => format!("of {path}: {reason}"),
+            },
         };
         self.mistakes.add(&origin, &found, problem);
         self.set
@@ -226,6 +232,17 @@ fn shown(value: &Value, is_secret: bool) -> String {
     }
 }
 
+/// Returns the name of the field that a section lacks according to the parser.
+fn missing_field(reason: &str) -> Option<&str> {
+    reason.strip_prefix("missing field `")?.strip_suffix('`')
+}
+
+/// Returns the problem of a section that was set like a key.
+fn no_key(keys: &OptionRegistry, section: &str) -> String {
+    let names = quoted(&keys.names_in(section));
+    format!("is a section; its keys are {names}")
+}
+
 fn unknown(keys: &OptionRegistry, section: &str, name: &str) -> String {
     let names = keys.names_in(section);
     if let Some(meant) = nearest(names.iter().copied(), name) {
@@ -234,8 +251,12 @@ fn unknown(keys: &OptionRegistry, section: &str, name: &str) -> String {
     if let Some(elsewhere) = keys.elsewhere(name) {
         return format!("is not a known key; did you mean `{elsewhere}`?");
     }
+    format!("is not a known key; known keys: {}", quoted(&names))
+}
+
+fn quoted(names: &BTreeSet<&str>) -> String {
     let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-    format!("is not a known key; known keys: {}", names.join(", "))
+    names.join(", ")
 }
 
 fn unknown_variable(name: &str) -> String {
@@ -251,7 +272,7 @@ fn unknown_variable(name: &str) -> String {
     let known = known.chain(secrets::names());
     match nearest(known, name) {
         Some(meant) => format!("is not a known variable; did you mean {meant}?"),
-        None => "is not a known variable; `user-auth config show` lists all".to_owned(),
+        None => "is not a known variable; `user-auth config schema` lists all (x-env)".to_owned(),
     }
 }
 

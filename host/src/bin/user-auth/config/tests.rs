@@ -224,7 +224,7 @@ fn an_error_in_a_file_has_a_position_and_a_suggestion() {
         (
             "c.toml",
             "[server.tls]\ncertificate = 'a.pem'",
-            "c.toml:2:1: server.tls.certificate of server.tls: missing field `key`",
+            "c.toml:2:1: server.tls.certificate requires `server.tls.key` as well",
         ),
         ("c.json", "[]", "c.json: it must be an object, `{…}`"),
         ("c.json", "{\n\"a\" 1}", "c.json:2:5: expected `:`"),
@@ -272,6 +272,10 @@ fn an_invalid_option_is_a_usage_error() {
             "--set limits.connections is 0; expected a whole number from 1 to 1099511627776",
         ),
         ("nothing", "--set needs KEY=VALUE, not 'nothing'"),
+        (
+            "security.authentication=1",
+            "--set security.authentication is a section; its keys are `header`, `type`",
+        ),
     ] {
         assert_eq!(setup().set(pair).fail(), (expected.to_owned(), 2));
     }
@@ -314,6 +318,16 @@ fn an_unknown_variable_gets_a_warning_with_a_suggestion() {
 }
 
 #[test]
+fn a_collector_without_a_scheme_is_answered_with_an_example() {
+    let config = setup().set("logging.otlp_endpoint=foo").load().config;
+    let said = config.logging.traces_url().unwrap_err().to_string();
+    assert!(
+        said.ends_with("expected a URL such as http://127.0.0.1:4318"),
+        "{said}"
+    );
+}
+
+#[test]
 fn an_unknown_security_variable_is_an_error() {
     for (name, said) in [
         (
@@ -323,6 +337,10 @@ fn an_unknown_security_variable_is_an_error() {
         (
             "USER_AUTH_SECURITY_CORS_ALLOWED_ORIGINS",
             "the one of security.cors.allowed_origins is USER_AUTH_ALLOWED_ORIGINS",
+        ),
+        (
+            "USER_AUTH_SECURITY_NOTHING_THAT_IS_LIKE_IT_AT_ALL",
+            "`user-auth config schema` lists all (x-env)",
         ),
     ] {
         let expected = format!("{name} is not a known variable; {said}");
@@ -391,4 +409,37 @@ fn the_component_gets_only_settings_that_are_set() {
         explained.ends_with("c.toml:4:1: throttling.window_seconds is '60'; expected more"),
         "{explained}"
     );
+}
+
+#[test]
+fn errors_of_the_component_name_keys() {
+    let config = setup()
+        .file(
+            "c.toml",
+            "[oauth]\nenabled = true\n[security]\nauthentication.type = 'oauth'",
+        )
+        .load()
+        .config;
+    for (problem, expected) in [
+        (
+            "USER_AUTH_OAUTH_ENABLED is 'true'; expected USER_AUTH_PUBLIC_URL to be set as well",
+            "c.toml:2:1: oauth.enabled is 'true'; expected server.public_url to be set as well",
+        ),
+        (
+            "USER_AUTH_REQUIRE_SIGN_IN is 'true'; expected false, or USER_AUTH_OAUTH_ENABLED to be true",
+            "c.toml:4:16: security.authentication.type is 'oauth'; expected another value, or \
+             oauth.enabled to be true",
+        ),
+        (
+            "USER_AUTH_AUDIENCE is 'a'; expected more",
+            "tokens.audience is 'a'; expected more",
+        ),
+        (
+            "it is wrong with USER_AUTH_ARGON2_ITERATIONS and USER_AUTH_NOTHING",
+            "it is wrong with passwords.argon2_iterations and USER_AUTH_NOTHING",
+        ),
+    ] {
+        let explained = config.explain(problem);
+        assert!(explained.ends_with(expected), "{explained}");
+    }
 }
