@@ -246,6 +246,24 @@ fn no_value_moves_the_cursor_or_reverses_text() {
 }
 
 #[test]
+fn a_start_that_compiles_says_so_at_a_terminal_only() {
+    let home = folder();
+    let call = |cache: &Path| {
+        let mut call = program(home.path(), &["call", "list_roles"]);
+        call.env("XDG_CACHE_HOME", cache);
+        call
+    };
+    let cache = folder();
+    let said = "compiling the component; later starts use the cache";
+    let first = Terminal::start(&call(cache.path()), 80).end().1;
+    assert!(first.contains(said), "{first}");
+    let second = Terminal::start(&call(cache.path()), 80).end().1;
+    assert!(!second.contains(said), "{second}");
+    let piped = call(folder().path()).output().unwrap();
+    assert!(piped.stderr.is_empty(), "{piped:?}");
+}
+
+#[test]
 fn destructive_operations_ask_first() {
     let home = folder();
     let home = home.path();

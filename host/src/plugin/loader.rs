@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use memmap2::MmapMut;
 use sha2::{Digest as _, Sha256};
+use tracing::info;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -304,6 +305,11 @@ fn compile(
     sha256: &[u8; 32],
     cache: Option<&Cache>,
 ) -> Result<Component, ComponentError> {
+    // It takes seconds, in which nothing else is said.
+    match cache {
+        Some(_) => info!("compiling the component; later starts use the cache"),
+        None => info!("compiling the component"),
+    }
     let component =
         Component::from_binary(engine, bytes).map_err(|error| ComponentError::Invalid {
             origin: origin.clone(),

@@ -25,6 +25,10 @@ const ALWAYS_SHOWN: [&str; 2] = [
     "user_auth_host::store::sqlite::schema",
 ];
 
+/// The module whose normal events are shown at a terminal, where a person waits for the
+/// compiler, and scripts stay quiet.
+const SHOWN_AT_TERMINAL: &str = "user_auth_host::plugin::loader";
+
 /// The first character of terminal escape sequences.
 const ESCAPE: &str = "\u{1b}";
 
@@ -36,8 +40,8 @@ pub(crate) fn start(
     config: &Logging,
     traces: Option<(&Url, &Handle)>,
 ) -> Result<Option<Otlp>, Failure> {
-    let filter = filter(default, config.level.map(Level::from))?;
     let is_terminal = io::stderr().is_terminal();
+    let filter = filter(default, config.level.map(Level::from), is_terminal)?;
     let is_text = match config.format {
         Format::Auto => is_terminal,
         Format::Json => false,
@@ -111,7 +115,7 @@ impl io::Write for Printable {
     }
 }
 
-fn filter(default: Level, chosen: Option<Level>) -> Result<EnvFilter, Failure> {
+fn filter(default: Level, chosen: Option<Level>, is_terminal: bool) -> Result<EnvFilter, Failure> {
     if let Some(directives) = variable("RUST_LOG") {
         return EnvFilter::try_new(&directives)
             .map_err(|error| Failure::start(format!("RUST_LOG is '{directives}': {error}")));
@@ -124,7 +128,8 @@ fn filter(default: Level, chosen: Option<Level>) -> Result<EnvFilter, Failure> {
         "{others},user_auth={level},user_auth_host={level},component={level},audit={level}"
     );
     if chosen.is_none() {
-        for target in ALWAYS_SHOWN {
+        let at_terminal = is_terminal.then_some(SHOWN_AT_TERMINAL);
+        for target in ALWAYS_SHOWN.into_iter().chain(at_terminal) {
             directives += &format!(",{target}=info");
         }
     }
