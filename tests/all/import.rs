@@ -281,6 +281,23 @@ fn a_continued_import_appends_to_its_error_file() {
 }
 
 #[test]
+fn an_import_that_cannot_begin_says_only_why() {
+    let home = folder();
+    let file = home.path().join("users.jsonl");
+    fs::write(&file, lines(10)).unwrap();
+    let file = file.to_str().unwrap();
+    let output = import(home.path(), &[file, "--from-line", "99"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("which has 10 lines"), "{told}");
+    assert!(!told.contains("incomplete"), "{told}");
+    // An import that was stopped at the end of the file names the line after the last.
+    let output = import(home.path(), &[file, "--from-line", "11"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let home = folder();
     for arguments in [

@@ -121,6 +121,7 @@ fn users_of_keycloak_log_in_with_their_old_password() {
     assert_eq!(output.status.code(), Some(3));
     let shown = String::from_utf8(output.stderr).unwrap();
     assert!(shown.contains("kc.sh export"), "{shown}");
+    assert!(!shown.contains("--from-line"), "{shown}");
 }
 
 #[test]

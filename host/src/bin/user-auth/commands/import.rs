@@ -124,7 +124,7 @@ enum End {
     /// A signal stopped it.
     Stopped,
     /// The file, the component or the store failed.
-    Broken(String),
+    Broken(Failure),
 }
 
 impl Import {
@@ -154,9 +154,12 @@ impl Import {
                 report.finish(Some(next_line))?;
                 Ok(ExitCode::from(STOPPED))
             }
-            End::Broken(reason) => {
-                report.finish(Some(next_line))?;
-                Err(Failure::start(reason))
+            End::Broken(failure) => {
+                // Before the first call there is nothing to report, and nothing to continue.
+                if report.has_begun() {
+                    report.finish(Some(next_line))?;
+                }
+                Err(failure)
             }
         }
     }
@@ -185,13 +188,13 @@ impl Import {
                     let first = called.chunk.first_line;
                     if let Err(reason) = take(called, report)? {
                         first_failed = first_failed.min(first);
-                        end = Some(End::Broken(reason));
+                        end = Some(End::Broken(Failure::start(reason)));
                     }
                 }
                 chunk = chunks.recv(), if end.is_none() && calls.len() < CALLS_AT_ONCE => {
                     match chunk {
                         None => end = Some(End::Done),
-                        Some(Err(reason)) => end = Some(End::Broken(reason)),
+                        Some(Err(failure)) => end = Some(End::Broken(failure)),
                         Some(Ok(chunk)) => {
                             next_line = chunk.last_line + 1;
                             calls.spawn(call(plugin.clone(), begun, chunk, self.dry_run));

@@ -18,6 +18,8 @@ use crate::json;
 const MAX_LINE_BYTES: usize = 64 * 1024;
 /// Maximum number of opening brackets in a line: JSON parsers limit the depth of nesting.
 const MAX_BRACKETS: usize = 64;
+/// The problem of a line in another format.
+const NO_OBJECT: &str = "is not a JSON object";
 /// Number of chunks that are read ahead.
 const AHEAD: usize = 4;
 
@@ -31,7 +33,7 @@ pub(super) struct Input {
 }
 
 /// The chunks, or the reason why there are no more.
-pub(super) type Chunks = mpsc::Receiver<Result<Chunk, String>>;
+pub(super) type Chunks = mpsc::Receiver<Result<Chunk, Failure>>;
 
 /// Opens a file; `-` is standard input.
 pub(super) fn open(path: &Path) -> Result<Input, Failure> {
@@ -69,6 +71,7 @@ pub(super) fn read(
     from_line: u64,
 ) -> Result<Chunks, Failure> {
     let (sender, chunks) = mpsc::channel(AHEAD);
+    let noun = if export.is_some() { "user" } else { "line" };
     thread::Builder::new()
         .name("import-lines".to_owned())
         .spawn(move || {
@@ -80,13 +83,28 @@ pub(super) fn read(
             };
             // Users that were read before a failure are imported all the same.
             let flushed = portions.flush();
-            if let (Err(Stop::Broken(reason)), Ok(())) = (read, flushed) {
+            let failure = match (read, flushed) {
+                (Err(Stop::Broken(reason)), Ok(())) => Some(Failure::start(reason)),
+                (Ok(()), Ok(())) => portions
+                    .end_before_start()
+                    .map(|count| too_short(from_line, count, noun)),
+                _ => None,
+            };
+            if let Some(failure) = failure {
                 // The import may have ended in the meantime.
-                let _ = sender.blocking_send(Err(reason));
+                let _ = sender.blocking_send(Err(failure));
             }
         })
         .map_err(|error| Failure::start(format!("a thread cannot be started: {error}")))?;
     Ok(chunks)
+}
+
+/// Returns the failure for a file that ends before the line to begin with.
+fn too_short(from: u64, count: u64, noun: &str) -> Failure {
+    let plural = if count == 1 { "" } else { "s" };
+    Failure::usage(format!(
+        "`--from-line {from}` is beyond the end of the file, which has {count} {noun}{plural}"
+    ))
 }
 
 /// Reads one user per line.
@@ -99,9 +117,22 @@ fn read_lines(reader: impl Read, portions: &mut Portions) -> Result<(), Stop> {
         if bytes == 0 {
             break;
         }
-        portions.push(number, bytes, check(&line).map_err(str::to_owned))?;
+        portions.push(
+            number,
+            bytes,
+            check(&line).map_err(|problem| advised(number, problem)),
+        )?;
     }
     Ok(())
+}
+
+/// Returns a problem of a line. If the first line is no user, the file probably has another
+/// format.
+fn advised(number: u64, problem: &str) -> String {
+    if number > 1 || problem != NO_OBJECT {
+        return problem.to_owned();
+    }
+    format!("{problem}; if the file is the export of another system, name the system with `--from`")
 }
 
 /// Reads a line, and returns its size, which is 0 at the end of the file. Only the
@@ -135,7 +166,7 @@ fn check(line: &[u8]) -> Result<&str, &'static str> {
     match json::parse(line) {
         Ok(Value::Object(_)) => Ok(line),
         Err(error) if error.is_data() => Err("has two fields with the same name"),
-        _ => Err("is not a JSON object"),
+        _ => Err(NO_OBJECT),
     }
 }
 
@@ -169,6 +200,30 @@ mod tests {
         assert_eq!(chunks(text, 5)[0].lines, [8]);
         assert_eq!(chunks(text, 5)[0].first_line, 5);
         assert!(chunks(text, 9).is_empty() && chunks(b"", 1).is_empty());
+    }
+
+    #[test]
+    fn a_file_of_another_format_gets_advice_once() {
+        let chunk = &chunks(b"[\n[\n]\n", 1)[0];
+        let texts: Vec<_> = chunk.problems.iter().map(|it| it.text.as_str()).collect();
+        assert!(texts[0].starts_with("is not a JSON object; "), "{texts:?}");
+        assert!(texts[0].contains("`--from`"), "{texts:?}");
+        assert_eq!(texts[1..], ["is not a JSON object"; 2]);
+    }
+
+    #[test]
+    fn an_import_cannot_begin_beyond_the_end_of_the_file() {
+        let count = |from_line| {
+            let mut send = |_: Chunk| true;
+            let mut portions = Portions::new(from_line, &mut send);
+            assert!(read_lines(&b"{}\n{}\n"[..], &mut portions).is_ok());
+            portions.end_before_start()
+        };
+        assert_eq!([1, 2, 3].map(count), [None; 3]);
+        assert_eq!(count(4), Some(2));
+        let failure = too_short(4, 2, "line");
+        assert_eq!(failure.code, 2);
+        assert!(failure.message.ends_with("which has 2 lines"), "{failure}");
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub(super) enum Stop {
 /// Collects users into chunks, in their order.
 pub(super) struct Portions<'a> {
     from: u64,
+    /// The number of the last user, from 1.
+    last: u64,
     chunk: Chunk,
     /// Sends a chunk. Returns `false` once the import has ended.
     send: &'a mut dyn FnMut(Chunk) -> bool,
@@ -50,6 +52,7 @@ impl<'a> Portions<'a> {
     pub(super) fn new(from: u64, send: &'a mut dyn FnMut(Chunk) -> bool) -> Portions<'a> {
         Portions {
             from,
+            last: 0,
             chunk: Chunk::default(),
             send,
         }
@@ -63,6 +66,7 @@ impl<'a> Portions<'a> {
         bytes: u64,
         user: Result<&str, String>,
     ) -> Result<(), Stop> {
+        self.last = number;
         let chunk = &mut self.chunk;
         chunk.bytes += bytes;
         if number < self.from {
@@ -80,6 +84,12 @@ impl<'a> Portions<'a> {
         let is_full = chunk.lines.len() + chunk.problems.len() >= MAX_USERS
             || chunk.users.len() >= MAX_CHUNK_BYTES;
         if is_full { self.flush() } else { Ok(()) }
+    }
+
+    /// Returns how many users there are if the one to begin with is beyond them. It may be
+    /// the one after the last: an import that was stopped at the end names that one.
+    pub(super) fn end_before_start(&self) -> Option<u64> {
+        (self.from > self.last + 1).then_some(self.last)
     }
 
     /// Sends the chunk that has been collected.

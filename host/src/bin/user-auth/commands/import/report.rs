@@ -200,6 +200,11 @@ impl Report {
             .set_message(format!("{} {noun}s, {rate:.0} {noun}s/s", self.lines()));
     }
 
+    /// Returns whether a call was made.
+    pub(super) fn has_begun(&self) -> bool {
+        self.next_call > 0
+    }
+
     /// Returns whether a line was refused.
     pub(super) fn has_refused(&self) -> bool {
         self.refused > 0
