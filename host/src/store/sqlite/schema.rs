@@ -54,8 +54,9 @@ impl Database {
     pub(super) fn open(path: &Path) -> Result<(Self, Connection), StoreError> {
         Self::prepare(path).map_err(|reason| {
             StoreError::Unavailable(format!(
-                "cannot open the database {}: {reason}",
-                path.display()
+                "cannot open the database {}: {reason}{}",
+                path.display(),
+                reason.remedy()
             ))
         })
     }
@@ -122,6 +123,21 @@ enum OpenError {
     Newer(i32),
 }
 
+impl OpenError {
+    /// Returns what to do, for errors whose text does not say it.
+    fn remedy(&self) -> &'static str {
+        let Self::Sqlite(error) = self else {
+            return "";
+        };
+        match error.sqlite_error_code() {
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+                "; the user who runs the program needs write permission for the file and its folder"
+            }
+            _ => "",
+        }
+    }
+}
+
 /// Creates the file for its owner only, unless it exists; `-wal` and `-shm` inherit its
 /// mode.
 fn create_private(path: &Path) -> io::Result<()> {
@@ -181,5 +197,25 @@ fn switch_to_wal(connection: &Connection) -> rusqlite::Result<()> {
             }
             result => return result,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn a_database_that_cannot_be_written_is_reported_with_the_remedy() {
+        let error = |code| {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            OpenError::from(error).remedy()
+        };
+        for code in [ffi::SQLITE_READONLY, ffi::SQLITE_CANTOPEN] {
+            assert!(error(code).contains("write permission"), "{code}");
+        }
+        assert_eq!(error(ffi::SQLITE_BUSY), "");
+        assert_eq!(OpenError::Foreign.remedy(), "");
     }
 }

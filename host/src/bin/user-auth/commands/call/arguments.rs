@@ -66,12 +66,32 @@ fn pair(pair: &str, operation: &Operation) -> Result<(String, Value), Failure> {
         return Err(unknown(key, operation));
     }
     let value = match field {
-        _ if is_json => json::parse(value)
-            .map_err(|error| Failure::usage(format!("the value of {key} is not JSON: {error}")))?,
+        field if is_json => {
+            json::parse(value).map_err(|error| not_json(key, value, field.as_ref(), &error))?
+        }
         Some(field) => read(&field, value)?,
         None => value.into(),
     };
     Ok((key.to_owned(), value))
+}
+
+/// Returns the failure for a value after `:=` that is not JSON. A secret is not shown.
+fn not_json(
+    key: &str,
+    value: &str,
+    field: Option<&Field<'_>>,
+    error: &serde_json::Error,
+) -> Failure {
+    let hint = match field {
+        Some(field) if field.is("string") && !field.is_secret() => {
+            format!("text is written {key}={value}")
+        }
+        Some(field) => format!("write {}", field.usage()),
+        None => format!("text is written {key}=TEXT"),
+    };
+    Failure::usage(format!(
+        "the value of {key} is not JSON, which follows `:=`: {error}; {hint}"
+    ))
 }
 
 /// Returns the failure for an argument without `=`. The argument may be a secret, and
@@ -201,6 +221,9 @@ mod tests {
             ),
             (&["raw=1"], "raw must be JSON: write raw:=…"),
             (&["raw:={"], "the value of raw is not JSON"),
+            (&["raw:={"], "; write raw:=JSON"),
+            (&["username:=nope"], "; text is written username=nope"),
+            (&["limit:=many"], "; write limit=N"),
             (&["all=true", "all=false"], "all is given twice"),
         ] {
             let said = read(pairs).unwrap_err();
@@ -211,7 +234,11 @@ mod tests {
 
     #[test]
     fn an_argument_that_may_be_a_secret_is_not_shown() {
-        for pairs in [&["correct horse battery"][..], &["password", "hunter2"]] {
+        for pairs in [
+            &["correct horse battery"][..],
+            &["password", "hunter2"],
+            &["password:=hunter2"],
+        ] {
             let said = read(pairs).unwrap_err();
             assert!(
                 !said.contains("horse") && !said.contains("hunter2"),
