@@ -4,13 +4,12 @@ mod systems;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
-use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD, STANDARD_NO_PAD};
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD_NO_PAD};
 use serde_json::{Value, json};
 use user_auth_tests::{command, folder};
 
@@ -79,6 +78,23 @@ fn call(home: &Path, operation: &str, input: Value) -> Output {
         .args(["call", operation, "--json", &input])
         .output()
         .unwrap()
+}
+
+/// The right password is right, before and after it is hashed again, and no other.
+fn log_in(home: &Path, username: &str, password: &str) {
+    let login = |password: &str| {
+        let credentials = json!({"username": username, "password": password});
+        call(home, "login", credentials)
+    };
+    assert_eq!(
+        login(&format!("{password}x")).status.code(),
+        Some(1),
+        "{username}"
+    );
+    for _ in 0..2 {
+        let output = login(password);
+        assert_eq!(output.status.code(), Some(0), "{username}: {output:?}");
+    }
 }
 
 #[test]

@@ -145,7 +145,6 @@ pub fn route(path: &str, local: &str, oauth: &OAuth) -> Option<Route> {
             | Endpoint::OpenId
             | Endpoint::ProtectedResource
             | Endpoint::UserInfo
-            | Endpoint::Authorize
             | Endpoint::Style
     );
     Some(Route {
@@ -279,7 +278,6 @@ fn visit(
     call: &Call,
 ) -> Result<Response, Refusal> {
     request.require_method(match endpoint {
-        Endpoint::Authorize => &["GET", "HEAD"],
         Endpoint::SecondFactor | Endpoint::Consent => &["POST"],
         _ => &["GET", "HEAD", "POST"],
     })?;
@@ -308,7 +306,8 @@ fn visit(
         fetch_dest: text(request, "sec-fetch-dest")?,
     };
     let answered = match (endpoint, is_post) {
-        (Endpoint::Authorize, _) => authorize::show(&visit),
+        (Endpoint::Authorize, false) => authorize::show(&visit),
+        (Endpoint::Authorize, true) => Ok(authorize::submit(&visit)),
         (Endpoint::SignIn, false) => sign_in::show(&visit),
         (Endpoint::SignIn, true) => sign_in::submit(&visit),
         (Endpoint::SecondFactor, _) => sign_in::submit_second(&visit),

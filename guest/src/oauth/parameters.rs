@@ -54,6 +54,13 @@ impl Parameters {
         }
     }
 
+    /// Returns all parameters as a query.
+    pub fn to_query(&self) -> String {
+        let pairs = self.0.iter();
+        let pairs: Vec<_> = pairs.map(|(name, value)| (&**name, &**value)).collect();
+        encode(&pairs)
+    }
+
     /// Returns the first value of a parameter.
     pub fn first(&self, name: &str) -> Option<&str> {
         self.all(name).next()
@@ -74,8 +81,8 @@ impl Parameters {
 /// Encodes parameters for a query.
 pub fn encode(parameters: &[(&str, &str)]) -> String {
     let pairs = parameters.iter().map(|(name, value)| {
-        let value = utf8_percent_encode(value, ENCODED);
-        format!("{name}={value}")
+        let encoded = |text| utf8_percent_encode(text, ENCODED);
+        format!("{}={}", encoded(name), encoded(value))
     });
     pairs.collect::<Vec<_>>().join("&")
 }

@@ -49,6 +49,14 @@ pub fn show(visit: &Visit) -> Result<Response> {
     consent::show(&request, &session, visit)
 }
 
+/// Takes an authorization request by POST, which OpenID Connect permits (Core section
+/// 3.1.2.1). Browsers send the cookie of the session with the redirect, and not with a form
+/// of another site.
+pub fn submit(visit: &Visit) -> Response {
+    let base = visit.oauth.public_url.path();
+    page::see_other(format!("{base}{AUTHORIZE}?{}", visit.form.to_query()))
+}
+
 /// Tells a client an error: by a redirect where the answer may go without a question, and
 /// else by a page with a link, which names where it leads.
 pub fn tell_client(answer_to: &AnswerTo, error: &OAuthError, visit: &Visit) -> Response {

@@ -1,6 +1,7 @@
 //! The files of other systems, as these export them.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -9,24 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use user_auth_tests::folder;
 
-use super::{PASSWORD, SALT, argon2id, bcrypt, call, import, pbkdf2, summary};
-
-/// The right password is right, before and after it is hashed again, and no other.
-fn log_in(home: &Path, username: &str, password: &str) {
-    let login = |password: &str| {
-        let credentials = json!({"username": username, "password": password});
-        call(home, "login", credentials)
-    };
-    assert_eq!(
-        login(&format!("{password}x")).status.code(),
-        Some(1),
-        "{username}"
-    );
-    for _ in 0..2 {
-        let output = login(password);
-        assert_eq!(output.status.code(), Some(0), "{username}: {output:?}");
-    }
-}
+use super::{PASSWORD, SALT, argon2id, bcrypt, import, log_in, pbkdf2, summary};
 
 /// Imports what a system exports; two users are imported and one is refused, with this
 /// problem.

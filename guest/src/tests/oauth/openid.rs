@@ -205,6 +205,26 @@ fn the_metadata_for_sign_in_are_where_openid_connect_has_them() {
     assert_eq!(document.get("scopes_supported"), None);
 }
 
+/// OpenID Connect Core section 3.1.2.1.
+#[test]
+fn an_authorization_request_may_come_by_post() {
+    let scene = Scene::new();
+    let browser = Browser::signed_in(&scene);
+    let of_a_client = [
+        ("sec-fetch-site", "cross-site"),
+        ("origin", "https://app.example"),
+    ];
+    let form = scene.query(&[("state", "a&b=\"<c>\r\nx: y"), ("no\r\nx: y&", "1")]);
+    let page = browser.request("POST", "/authorize", &of_a_client, &form);
+    assert_eq!(page.status, 303, "{}", page.body);
+    assert!(!page.header("location").contains(char::is_whitespace));
+    let page = browser.get(page.header("location"));
+    let page = browser.decide(&page, "allow", &["files:read"]);
+    let answer = page.answer();
+    assert_eq!(answer.first("state"), Some("a&b=\"<c>\r\nx: y"));
+    assert!(answer.first("code").is_some());
+}
+
 #[test]
 fn what_a_client_knows_is_listed_with_what_it_may_do() {
     let scene = Scene::new();
