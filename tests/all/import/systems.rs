@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use user_auth_tests::folder;
 
-use super::{PASSWORD, SALT, argon2id, bcrypt, import, log_in, pbkdf2, summary};
+use super::{PASSWORD, SALT, argon2id, bcrypt, call, import, log_in, pbkdf2, summary};
 
 /// Imports what a system exports; two users are imported and one is refused, with this
 /// problem.
