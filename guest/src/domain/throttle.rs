@@ -6,6 +6,10 @@
 //! secrets, against one password tried on many names. A source becomes known after a
 //! successful login from it. Unknown names are counted like all others.
 //!
+//! The window of a password and a source also belongs to the name that was typed. If the
+//! user name and the address of an account shared a window, and two unknown names did not,
+//! a few guesses would reveal which names belong together, and that there is an account.
+//!
 //! Counters belong to the current secret of an account, not to its name: a new account, a
 //! new password and a new app begin without counts and without known sources. Earlier
 //! counters expire.
@@ -26,6 +30,7 @@ mod requests;
 use std::time::Duration;
 
 use super::accounts::account::Account;
+use super::accounts::username::Username;
 use super::actor_id::ActorId;
 use super::audit::UnknownAccount;
 use super::call::Call;
@@ -92,8 +97,24 @@ impl Attempt {
     /// Fails with -32003 if there were too many attempts. Nothing is counted: a rejected
     /// attempt leaves no trace.
     pub fn admit(authenticator: Authenticator, call: &Call) -> Result<Attempt> {
-        let limits = &call.settings.throttling;
         let keys = AttemptKeys::new(authenticator, call)?;
+        Attempt::admit_at(keys, authenticator, call)
+    }
+
+    /// Checks whether an attempt on a password may be made with this name from the caller's
+    /// source. Fails like [`Attempt::admit`].
+    pub fn admit_password(
+        authenticator: Authenticator,
+        typed: &Username,
+        call: &Call,
+    ) -> Result<Attempt> {
+        let mut keys = AttemptKeys::new(authenticator, call)?;
+        keys.window = keys.window_of(typed, call)?;
+        Attempt::admit_at(keys, authenticator, call)
+    }
+
+    fn admit_at(keys: AttemptKeys, authenticator: Authenticator, call: &Call) -> Result<Attempt> {
+        let limits = &call.settings.throttling;
         let wanted = [
             source_key(call)?,
             keys.known_source.clone(),
@@ -181,6 +202,29 @@ impl Counted {
         }
         keys.know_source(batch);
     }
+
+    /// Does the same for a password, and also resets the windows of the other names of the
+    /// account. A further spelling of an internationalised domain keeps its window, which
+    /// soon ends.
+    pub fn succeed_with_password(
+        &self,
+        account: &Account,
+        batch: &mut Batch,
+        call: &Call,
+    ) -> Result<()> {
+        self.succeed(batch);
+        let mut windows = Vec::new();
+        for name in account.login_names() {
+            windows.push(self.keys.window_of(&name, call)?);
+        }
+        windows.sort_unstable();
+        windows.dedup();
+        windows.retain(|window| *window != self.keys.window);
+        for window in windows {
+            batch.delete(window, Expect::Any);
+        }
+        Ok(())
+    }
 }
 
 impl Authenticator {
@@ -232,6 +276,7 @@ impl Authenticator {
 
 /// The store keys of the counters of one secret, tried from one source.
 struct AttemptKeys {
+    windows: String,
     window: String,
     of_known_source: String,
     of_unknown_sources: String,
@@ -242,12 +287,21 @@ impl AttemptKeys {
     fn new(authenticator: Authenticator, call: &Call) -> Result<AttemptKeys> {
         let secret = secret_name(authenticator, &call.ports)?;
         let source = name(&[&call.caller.source.to_string()], &call.ports)?;
+        let windows = window_prefix(&secret);
         Ok(AttemptKeys {
-            window: format!("{}{source}", window_prefix(&secret)),
+            window: format!("{windows}{source}"),
+            windows,
             of_known_source: format!("{}{source}", known_source_prefix(&secret)),
             of_unknown_sources: unknown_sources_key(&secret),
             known_source: format!("known-source/{secret}/{source}"),
         })
+    }
+
+    /// Returns the key of the window in which attempts with this name count.
+    fn window_of(&self, typed: &Username, call: &Call) -> Result<String> {
+        let source = call.caller.source.to_string();
+        let attempts = name(&["login-name", typed.as_str(), &source], &call.ports)?;
+        Ok(format!("{}{attempts}", self.windows))
     }
 
     fn know_source(&self, batch: &mut Batch) {

@@ -68,7 +68,8 @@ impl Operation for ChangePassword {
         password::check_policy("new_password", &self.new_password, &owner, call.settings)?;
         // Without throttling, a stolen token would be a way to guess the password without
         // limit.
-        let attempt = Attempt::admit(Authenticator::password_of(&account), call)?;
+        let authenticator = Authenticator::password_of(&account);
+        let attempt = Attempt::admit_password(authenticator, &account.username, call)?;
         HashCosts::learn_own(call)?;
         // Both hashes come before the count: if either fails, there is no verdict to
         // count.

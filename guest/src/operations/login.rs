@@ -112,7 +112,7 @@ impl Login {
     fn attempt(&self, call: &ActorCall) -> Result<LoginOutcome> {
         call.reporter.progress(0, 1, "checking the password");
         let subject = Subject::read(&self.username, call)?;
-        let attempt = Attempt::admit(subject.authenticator(), call)?;
+        let attempt = Attempt::admit_password(subject.authenticator(), &self.username, call)?;
         let verdict = self.judge(subject, call)?;
         // Nothing before this line may depend on the verdict; everything after it may.
         let attempt = attempt.count(call)?;
@@ -242,7 +242,7 @@ fn settle_outcome(
         };
         throttle::check_source(call)?;
         let mut batch = Batch::new();
-        attempt.succeed(&mut batch);
+        attempt.succeed_with_password(&current.value, &mut batch, call)?;
         // Uses the account as it is on this head, so that a second factor confirmed while
         // the password was being checked counts.
         let (outcome, event) = match current.value.second_factor {
@@ -350,7 +350,8 @@ mod tests {
         let login: Login = serde_json::from_value(credentials).unwrap();
         let call = authority::authorize(Login::REQUIRES, &world.call()).unwrap();
         let subject = Subject::read(&login.username, &call).unwrap();
-        let attempt = Attempt::admit(subject.authenticator(), &call).unwrap();
+        let authenticator = subject.authenticator();
+        let attempt = Attempt::admit_password(authenticator, &login.username, &call).unwrap();
         let Verdict::Right(account) = login.judge(subject, &call).unwrap() else {
             panic!("the password is correct");
         };

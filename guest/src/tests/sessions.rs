@@ -271,9 +271,11 @@ fn concurrent_attempts_are_counted_exactly() {
     let session = bearer::live_session(tokens["access_token"].as_str().unwrap(), &world.call());
     let user_id = session.unwrap().unwrap().user_id;
     let account = Account::find(user_id, &world.ports()).unwrap();
-    let authenticator = Authenticator::password_of(&account.unwrap().value);
+    let account = account.unwrap().value;
+    let authenticator = Authenticator::password_of(&account);
     let admitted: Vec<Attempt> = (0..15)
-        .map(|_| Attempt::admit(authenticator, &world.call()).unwrap())
+        .map(|_| Attempt::admit_password(authenticator, &account.username, &world.call()))
+        .map(Result::unwrap)
         .collect();
     let right = json!({"username": "alice", "password": PASSWORD});
     // Attempts without a verdict are not counted.

@@ -9,6 +9,7 @@ use crate::settings::Throttling;
 use crate::testing::World;
 
 const PASSWORD: &str = "correct horse battery staple";
+const ADDRESS: &str = "alice@example.com";
 const HOME: &str = "198.51.100.7";
 const ELSEWHERE: &str = "198.51.100.8";
 
@@ -50,6 +51,66 @@ fn guesses_from_many_sources_are_limited_for_known_and_unknown_names_alike() {
         world.pass(24 * 60 * 60);
         let answer = login(&world, ELSEWHERE, username, "a wrong one");
         assert_eq!(answer, Err(-32003), "{username} a day later");
+    }
+}
+
+/// Returns a world in which alice has verified her address.
+fn world_with_address() -> World {
+    let world = World::new();
+    let input = json!({"username": "alice", "password": PASSWORD, "email": ADDRESS});
+    world.run_from(HOME, "register", input).unwrap();
+    let tokens = login(&world, HOME, "alice", PASSWORD).unwrap();
+    let mut input = json!({"access_token": tokens["access_token"]});
+    let ask = "request_email_verification";
+    world.run_from(HOME, ask, input.clone()).unwrap();
+    let code = world.outbox.borrow().last().unwrap().code.clone().unwrap();
+    input["code"] = json!(code.0.expose());
+    world.run_from(HOME, "confirm_email", input).unwrap();
+    world
+}
+
+#[test]
+fn throttling_does_not_reveal_which_address_belongs_to_a_user_name() {
+    let seen = |name: &str, address: &str| {
+        let world = world_with_address();
+        let names = [vec![address; 11], vec![name; 11], vec![address, name]].concat();
+        let mut seen = Vec::new();
+        for peer in [ELSEWHERE, HOME] {
+            for typed in &names {
+                seen.push(login(&world, peer, typed, "a wrong one").unwrap_err());
+            }
+        }
+        world.pass(15 * 60);
+        for typed in [name, address].repeat(11) {
+            seen.push(login(&world, ELSEWHERE, typed, "a wrong one").unwrap_err());
+        }
+        seen
+    };
+    let of_alice = seen("alice", ADDRESS);
+    assert_eq!(of_alice, seen("nobody", "nobody@example.com"));
+    assert_eq!(of_alice[9..13], [-32001, -32003, -32001, -32001]);
+}
+
+#[test]
+fn a_login_and_an_unlock_reset_the_windows_of_all_names() {
+    let world = world_with_address();
+    let guess = |typed: &str, times: usize| {
+        for _ in 0..times {
+            assert_eq!(login(&world, HOME, typed, "a wrong one"), Err(-32001));
+        }
+    };
+    for (typed, other) in [("alice", ADDRESS), (ADDRESS, "alice")] {
+        guess(typed, 9);
+        guess(other, 10);
+        assert_eq!(login(&world, HOME, other, PASSWORD), Err(-32003));
+        assert!(login(&world, HOME, typed, PASSWORD).is_ok());
+        assert!(login(&world, HOME, other, PASSWORD).is_ok(), "{other}");
+    }
+    guess("alice", 10);
+    guess(ADDRESS, 10);
+    operator(&world, "unlock_user");
+    for typed in ["alice", ADDRESS] {
+        assert!(login(&world, HOME, typed, PASSWORD).is_ok(), "{typed}");
     }
 }
 

@@ -132,6 +132,20 @@ impl Account {
         self.email.as_ref().filter(|_| self.email_verified)
     }
 
+    /// Returns the names with which the owner can log in: the user name and, if it is
+    /// verified, the address, with the domain as it is sent and as people read it.
+    pub fn login_names(&self) -> Vec<Username> {
+        let mut names = vec![self.username.clone()];
+        if let Some(email) = self.verified_email() {
+            let (local, domain) = email.parts();
+            let read = email.domain_as_read();
+            let spellings = [domain, &*read].map(|domain| format!("{local}@{domain}"));
+            // An address that is no user name cannot be typed as one.
+            names.extend(spellings.into_iter().filter_map(|it| it.try_into().ok()));
+        }
+        names
+    }
+
     /// Reports whether clients may be told the user name. A name that has the form of an email
     /// address has to be the verified address of the account.
     pub fn has_own_username(&self) -> bool {
