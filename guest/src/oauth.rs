@@ -3,6 +3,7 @@
 //! domain like MCP; the pages are in [`web`](crate::web).
 
 pub mod authorization_request;
+pub mod bearer_token;
 pub mod client_assertion;
 pub mod client_authentication;
 pub mod client_configuration;

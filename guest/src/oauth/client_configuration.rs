@@ -1,6 +1,7 @@
 //! The client configuration endpoint (RFC 7592): a client that is not public reads, changes or
 //! deletes its registration.
 
+use super::bearer_token;
 use super::client_metadata::{self, text};
 use super::error::{OAuthError, Result};
 use super::parameters::Parameters;
@@ -34,8 +35,11 @@ pub struct ClientRequest<'a> {
 
 /// Answers a request.
 pub fn answer(request: &ClientRequest, oauth: &OAuth, call: &Call) -> Response {
+    let Some(token) = bearer_token::read(request.authorization) else {
+        return bearer_token::required();
+    };
     for _ in 0..MAX_ATTEMPTS {
-        match attempt(request, oauth, call) {
+        match attempt(request, token, oauth, call) {
             Ok(Race::Won(response)) => return response,
             Ok(Race::Lost) => {}
             Err(error) => return error.respond(),
@@ -44,9 +48,12 @@ pub fn answer(request: &ClientRequest, oauth: &OAuth, call: &Call) -> Response {
     OAuthError::of(&AuthError::unavailable(std::time::Duration::from_secs(1))).respond()
 }
 
-fn attempt(request: &ClientRequest, oauth: &OAuth, call: &Call) -> Result<Race<Response>> {
-    let invalid = OAuthError::invalid_registration_token;
-    let token = bearer(request.authorization).ok_or_else(invalid)?;
+fn attempt(
+    request: &ClientRequest,
+    token: &str,
+    oauth: &OAuth,
+    call: &Call,
+) -> Result<Race<Response>> {
     let (client, head) = authenticate(request.query, token, call)?;
     let show = |client: &Client| {
         let secrets = Secrets {
@@ -107,11 +114,4 @@ fn require_own(fields: &Fields, client: &Client, call: &Call) -> Result<()> {
         return Err(invalid("'client_secret' must be the secret of the client"));
     }
     Ok(())
-}
-
-/// Returns the token of `Bearer` (RFC 6750 section 2.1).
-fn bearer(authorization: Option<&str>) -> Option<&str> {
-    let (scheme, token) = authorization?.trim().split_once(' ')?;
-    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
-    is_bearer.then(|| token.trim_start())
 }

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::bearer_token;
 use super::error::{OAuthError, Result};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::email::Email;
@@ -29,7 +30,10 @@ struct UserInfo {
 
 /// Answers a request with this `Authorization` header.
 pub fn answer(authorization: Option<&str>, call: &Call) -> Response {
-    match read(authorization, call) {
+    let Some(token) = bearer_token::read(authorization) else {
+        return bearer_token::required();
+    };
+    match read(token, call) {
         Ok(info) => {
             let no_store = ("cache-control".to_owned(), "no-store".to_owned());
             mcp::json_response(200, vec![no_store], JsonText::of(&info))
@@ -40,14 +44,10 @@ pub fn answer(authorization: Option<&str>, call: &Call) -> Response {
 
 /// The token may be for any resource server: a client has one token, and the server that it
 /// is for learns nothing here that the user has not agreed to tell.
-fn read(authorization: Option<&str>, call: &Call) -> Result<UserInfo> {
+fn read(token: &str, call: &Call) -> Result<UserInfo> {
     let invalid = || OAuthError::new("invalid_token", "the access token is not valid");
-    let (scheme, token) = authorization
-        .and_then(|value| value.split_once(' '))
-        .ok_or_else(invalid)?;
-    let audience = AccessToken::claimed_audience(token.trim());
-    let audience = audience.filter(|_| scheme.eq_ignore_ascii_case("bearer"));
-    let bearer = Bearer::of(&audience.ok_or_else(invalid)?, token.trim(), call)?;
+    let audience = AccessToken::claimed_audience(token);
+    let bearer = Bearer::of(&audience.ok_or_else(invalid)?, token, call)?;
     let bearer = bearer.ok_or_else(invalid)?;
     let is_delegated = bearer.session.is_some_and(|it| it.delegation.is_some());
     let scope = bearer.claims.scope.split(' ');

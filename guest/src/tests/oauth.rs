@@ -107,6 +107,19 @@ impl Scene {
         http::answer(&request, || Some(body), &self.world.settings, ports)
     }
 
+    /// A request without a credential, or with one of another kind, is asked for a bearer
+    /// token, and has made no error (RFC 6750 section 3.1).
+    fn asks_for_a_token(&self, method: &str, target: &str) {
+        let basic = [("authorization", "Basic YWxpY2U6eA==")];
+        for headers in [&[][..], &basic] {
+            let response = self.send(method, target, headers, "{}");
+            assert_eq!((response.status, response.body), (401, None), "{target}");
+            let mut fields = response.headers.iter();
+            let challenge = fields.find(|(name, _)| name == "www-authenticate").unwrap();
+            assert_eq!(challenge.1, "Bearer realm=\"user-auth\"", "{target}");
+        }
+    }
+
     /// Returns the query of an authorization request with these parameters changed; an empty
     /// one is left out.
     fn query(&self, changes: &[(&str, &str)]) -> String {

@@ -149,7 +149,7 @@ fn only_an_access_token_of_a_client_tells_who_the_user_is() {
     }
     assert_eq!(scene.userinfo(&json!("x")).0, 401);
     assert_eq!(scene.userinfo(&login["access_token"]).0, 403);
-    assert_eq!(scene.send("GET", "/userinfo", &[], "").status, 401);
+    scene.asks_for_a_token("GET", "/userinfo");
     assert_eq!(scene.send("DELETE", "/userinfo", &[], "").status, 405);
 
     let client = json!({"client_id": scene.client_id});

@@ -108,13 +108,7 @@ fn nobody_else_manages_a_registration() {
             assert_eq!(status, 401, "{id}");
         }
         let target = format!("/register?client_id={}", text(&client["client_id"]));
-        let response = scene.send(method, &target, &[], "{}");
-        assert_eq!(response.status, 401);
-        let challenge = response
-            .headers
-            .iter()
-            .find(|(name, _)| name == "www-authenticate");
-        assert!(challenge.unwrap().1.starts_with("Bearer "));
+        scene.asks_for_a_token(method, &target);
     }
     let token = &client["registration_access_token"];
     assert_eq!(
