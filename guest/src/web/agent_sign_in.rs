@@ -3,6 +3,7 @@
 
 use askama::Template;
 
+use super::form::Form;
 use super::page::{self, Forms, Frame, MessagePage};
 use super::visit::Visit;
 use super::{AGENT_SIGN_IN, RESET_PASSWORD, SIGN_IN, SIGN_UP, VERIFY_EMAIL};
@@ -19,8 +20,10 @@ use crate::storage::batch::{Batch, Commit};
 use crate::storage::record::{Found, Stored};
 use crate::types::id::Id;
 
-/// The parameter that says that the user was asked for the code already.
+/// The parameter that says that the user was asked to verify the address already.
 const ASKED: &str = "asked";
+/// The decision of a user who wants to verify the address first.
+const SEND_CODE: &str = "send_code";
 /// What audit records call the decision of a user.
 const SIGN_IN_FOR_AGENT: &str = "sign_in_for_agent";
 /// How often a decision is tried again because something else happened to the account.
@@ -60,7 +63,7 @@ pub fn show(visit: &Visit) -> Result<Response> {
     let request = request.value;
     let request_id = request.request_id.to_string();
     let own = visit.link(AGENT_SIGN_IN, "");
-    let here = format!("{own}?id={request_id}");
+    let here = here(&request, visit);
     let Some(session) = visit.session()? else {
         let first = match request.purpose {
             Purpose::SignUp if visit.oauth.sign_up => SIGN_UP,
@@ -71,9 +74,8 @@ pub fn show(visit: &Visit) -> Result<Response> {
     };
     // Once: whoever wants to verify the address later goes on.
     let is_first = query.first(ASKED).is_none();
-    if request.purpose == Purpose::VerifyEmail && is_first && send_code(&session, visit)? {
-        let return_to = format!("{here}&{ASKED}=1");
-        return Ok(page::see_other(visit.link(VERIFY_EMAIL, &return_to)));
+    if request.purpose == Purpose::VerifyEmail && is_first && can_verify(&session, visit)? {
+        return offer_code(&request, visit);
     }
     let texts = visit.texts();
     let (form_token, set_cookie) = visit.form_token()?;
@@ -96,18 +98,54 @@ pub fn show(visit: &Visit) -> Result<Response> {
     Ok(response)
 }
 
-/// Sends a code to the address of an account, if it has one that is not verified. Returns whether
-/// there is something to verify: a code from before is good as well.
-fn send_code(session: &Session, visit: &Visit) -> Result<bool> {
+/// Returns the address of the page for a request, on this server.
+fn here(request: &SignInRequest, visit: &Visit) -> String {
+    let own = visit.link(AGENT_SIGN_IN, "");
+    format!("{own}?id={}", request.request_id)
+}
+
+/// Returns the address of the page for a user who was asked to verify the address already.
+fn after_asking(request: &SignInRequest, visit: &Visit) -> String {
+    format!("{}&{ASKED}=1", here(request, visit))
+}
+
+/// Reports whether the account has an address that is not verified, and a code can be sent.
+fn can_verify(session: &Session, visit: &Visit) -> Result<bool> {
     let account = Account::find(session.user_id, &visit.call.ports)?;
     let is_unverified = account
         .is_some_and(|account| account.value.email.is_some() && !account.value.email_verified);
-    if !is_unverified || !visit.oauth.has_delivery {
-        return Ok(false);
+    Ok(is_unverified && visit.oauth.has_delivery)
+}
+
+/// Offers to send a code. Only the form sends it: opening a link must not send messages, or
+/// make an earlier code worthless.
+fn offer_code(request: &SignInRequest, visit: &Visit) -> Result<Response> {
+    let texts = visit.texts();
+    let request_id = request.request_id.to_string();
+    let form = Form {
+        heading: texts.verify_email,
+        text: Some(texts.verify_by_code),
+        client: None,
+        problem: None,
+        action: AGENT_SIGN_IN,
+        hidden: vec![("id", &request_id), ("decision", SEND_CODE)],
+        fields: Vec::new(),
+        button: texts.send_code,
+        links: vec![(after_asking(request, visit), texts.verify_later)],
+    };
+    form.respond(200, visit)
+}
+
+/// Sends a code to the address of the account, and leads to the page that takes it. If no code
+/// may be sent any more, one from before is good as well.
+fn send_code(request: &SignInRequest, session: &Session, visit: &Visit) -> Result<Response> {
+    let return_to = after_asking(request, visit);
+    if !can_verify(session, visit)? {
+        return Ok(page::see_other(return_to));
     }
     match visit.invoke(RequestEmailVerification::NAME, &[], Some(session)) {
         Err(error) if matches!(error.kind, ErrorKind::ResourceUnavailable { .. }) => Err(error),
-        Ok(()) | Err(_) => Ok(true),
+        Ok(()) | Err(_) => Ok(page::see_other(visit.link(VERIFY_EMAIL, &return_to))),
     }
 }
 
@@ -121,6 +159,12 @@ pub fn submit(visit: &Visit) -> Result<Response> {
     let Some(session) = visit.session()? else {
         return Ok(expired());
     };
+    if visit.typed("decision") == SEND_CODE {
+        return match waiting(visit.typed("id"), visit)? {
+            Some(request) => send_code(&request.value, &session, visit),
+            None => Ok(page::error(400, visit.frame(), texts.link_is_over)),
+        };
+    }
     let is_allowed = visit.typed("decision") == "allow";
     let mut is_decided = false;
     for _ in 0..MAX_ATTEMPTS {

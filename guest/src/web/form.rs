@@ -11,6 +11,8 @@ use crate::mcp::Response;
 pub struct Form<'a> {
     /// The heading, which is the title as well.
     pub heading: &'a str,
+    /// What the form is for, if its fields do not say it.
+    pub text: Option<&'a str>,
     /// The client that waits for the user.
     pub client: Option<&'a str>,
     /// What went wrong before, apart from single fields.

@@ -35,6 +35,7 @@ fn form(visit: &Visit, status: u16, problems: &Problems, return_to: &str) -> Res
     });
     let form = Form {
         heading: texts.choose_password,
+        text: None,
         client: None,
         problem: problems.form,
         action: NEW_PASSWORD,

@@ -20,6 +20,7 @@ fn form(visit: &Visit, status: u16, problem: Option<&str>, return_to: &str) -> R
     let texts = visit.texts();
     let form = Form {
         heading: texts.reset_password,
+        text: None,
         client: None,
         problem,
         action: RESET_PASSWORD,

@@ -65,6 +65,7 @@ fn form(
     }
     let form = Form {
         heading: texts.sign_in,
+        text: None,
         client,
         problem,
         action: SIGN_IN,
@@ -171,6 +172,7 @@ fn second(
     };
     let form = Form {
         heading: texts.second_factor,
+        text: None,
         client: None,
         problem,
         action: SECOND_FACTOR,

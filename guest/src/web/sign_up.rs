@@ -53,6 +53,7 @@ fn form(visit: &Visit, status: u16, problems: &Problems, return_to: &str) -> Res
     }
     let form = Form {
         heading: texts.sign_up,
+        text: None,
         client: None,
         problem: problems.form,
         action: SIGN_UP,

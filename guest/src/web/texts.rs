@@ -89,6 +89,7 @@ pub struct Texts {
     pub verify_email: &'static str,
     pub verify: &'static str,
     pub verify_later: &'static str,
+    pub verify_by_code: &'static str,
     pub email_taken: &'static str,
     pub email_verified: &'static str,
     pub email_verified_text: &'static str,
@@ -220,6 +221,7 @@ pub static ENGLISH: Texts = Texts {
     verify_email: "Verify your email address",
     verify: "Verify",
     verify_later: "Do this later",
+    verify_by_code: "A message with a code is sent to the email address of your account.",
     email_taken: "This address is that of another account.",
     email_verified: "Your email address is verified",
     email_verified_text: "If you forget your password, you can reset it with this address.",
@@ -353,6 +355,7 @@ pub static GERMAN: Texts = Texts {
     verify_email: "E-Mail-Adresse bestätigen",
     verify: "Bestätigen",
     verify_later: "Später",
+    verify_by_code: "An die E-Mail-Adresse Ihres Kontos geht eine Nachricht mit einem Code.",
     email_taken: "Diese Adresse gehört zu einem anderen Konto.",
     email_verified: "Ihre E-Mail-Adresse ist bestätigt",
     email_verified_text: "Falls Sie Ihr Passwort vergessen, können Sie es mit dieser Adresse \

@@ -29,6 +29,7 @@ fn form(
     let texts = visit.texts();
     let form = Form {
         heading: texts.verify_email,
+        text: None,
         client: None,
         problem,
         action: VERIFY_EMAIL,

@@ -280,9 +280,24 @@ fn a_user_without_an_address_that_is_verified_verifies_it_on_the_way() {
     let typed = [("username", "bob"), ("password", PASSWORD)];
     let page = browser.fill("/sign-in", &page, &typed);
     assert_eq!(page.header("location"), begun.target);
+    // Opening the page sends nothing, and leaves an earlier code as it is.
+    let before = scene.world.dump("");
     let page = browser.get(&begun.target);
+    assert_eq!(page.status, 200, "{}", page.body);
+    assert_eq!(scene.world.dump(""), before);
+    assert!(scene.world.outbox.borrow().is_empty());
+    let later = format!("href=\"{}&#38;asked=1\"", begun.target);
+    assert!(page.body.contains(&later), "{}", page.body);
+    let id = page.field("id");
+    let decision = page.field("decision");
+    let send = [("id", &*id), ("decision", &*decision)];
+    let without_token = browser.post("/agent-sign-in", &send);
+    assert_eq!(without_token.status, 403);
+    assert!(scene.world.outbox.borrow().is_empty());
+    let page = browser.fill("/agent-sign-in", &page, &send);
     let verify = page.header("location").to_owned();
     assert!(verify.starts_with("/verify-email?"), "{verify}");
+    assert_eq!(scene.world.outbox.borrow().len(), 1);
     let page = browser.get(&verify);
     // Whoever does it later can go on.
     let later = page.field("return_to");
