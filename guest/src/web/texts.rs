@@ -221,7 +221,7 @@ pub static ENGLISH: Texts = Texts {
     verify_email: "Verify your email address",
     verify: "Verify",
     verify_later: "Do this later",
-    verify_by_code: "A message with a code is sent to the email address of your account.",
+    verify_by_code: "A code will be sent to the email address of your account.",
     email_taken: "This address is that of another account.",
     email_verified: "Your email address is verified",
     email_verified_text: "If you forget your password, you can reset it with this address.",
@@ -355,7 +355,7 @@ pub static GERMAN: Texts = Texts {
     verify_email: "E-Mail-Adresse bestätigen",
     verify: "Bestätigen",
     verify_later: "Später",
-    verify_by_code: "An die E-Mail-Adresse Ihres Kontos geht eine Nachricht mit einem Code.",
+    verify_by_code: "Ein Code wird an die E-Mail-Adresse Ihres Kontos gesendet.",
     email_taken: "Diese Adresse gehört zu einem anderen Konto.",
     email_verified: "Ihre E-Mail-Adresse ist bestätigt",
     email_verified_text: "Falls Sie Ihr Passwort vergessen, können Sie es mit dieser Adresse \
