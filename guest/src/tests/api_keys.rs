@@ -100,6 +100,45 @@ fn failure(world: &World, principal: Principal, operation: &str, input: Value) -
 }
 
 #[test]
+fn a_refused_key_learns_whether_its_scopes_or_the_roles_of_its_account_lack_the_permission() {
+    let world = World::new();
+    let alice = user(&world, "alice", &["user-auth:roles:*"]);
+    let scopes = "the scopes of the API key do not include it";
+    let roles = "no role of the account grants it";
+    let role = json!({"role": "clerk", "permissions": ["user-auth:users:read"]});
+    for (given, operation, input, withheld, action) in [
+        (&[][..], "list_roles", json!({}), scopes, "create_api_key"),
+        (&[][..], "list_users", json!({}), scopes, "create_api_key"),
+        (&["*"][..], "list_users", json!({}), roles, "administrator"),
+        (
+            &["*"][..],
+            "define_role",
+            role.clone(),
+            roles,
+            "administrator",
+        ),
+        (
+            &["user-auth:roles:*"][..],
+            "define_role",
+            role,
+            scopes,
+            "create_api_key",
+        ),
+    ] {
+        let key = create(&world, &alice, given);
+        let refused = failure(&world, holder(&key), operation, input);
+        assert_eq!(refused[0], -32002, "{refused}");
+        assert_eq!(refused[2]["withheld"], withheld, "{given:?} {operation}");
+        let told = refused[2]["action"].as_str().unwrap();
+        assert!(told.contains(action), "{given:?} {operation}: {told}");
+        let revoked = json!({"key_id": key["key_id"]});
+        operator(&world, "revoke_api_key", revoked);
+    }
+    let refused = failure(&world, bearer(&alice), "list_users", json!({}));
+    assert_eq!(refused[2]["withheld"], roles, "{refused}");
+}
+
+#[test]
 fn a_key_is_limited_to_what_both_its_scopes_and_the_roles_of_its_account_permit() {
     let world = World::new();
     let alice = user(&world, "alice", &["user-auth:roles:*"]);

@@ -177,20 +177,27 @@ impl Authority {
         }
     }
 
+    /// Reports whether one of the scopes of the actor's credential is enough. A session has
+    /// no scopes that could limit it.
+    fn is_in_scope(&self, is_enough: &dyn Fn(&Grant) -> bool) -> bool {
+        match &self.power {
+            Power::OfRoles {
+                scopes: Some(scopes),
+                ..
+            } => scopes.as_slice().iter().any(is_enough),
+            _ => true,
+        }
+    }
+
     /// Reports whether one of the actor's grants is enough, within the scopes of an API
     /// key. From then on the authority depends on the role with that grant.
     pub(crate) fn allows(&self, is_enough: &dyn Fn(&Grant) -> bool, ports: &Ports) -> Result<bool> {
-        let (roles, granted, scopes) = match &self.power {
+        let (roles, granted) = match &self.power {
             Power::Nothing => return Ok(false),
             Power::Everything => return Ok(true),
-            Power::OfRoles {
-                roles,
-                granted,
-                scopes,
-            } => (roles, granted, scopes),
+            Power::OfRoles { roles, granted, .. } => (roles, granted),
         };
-        let in_scope = |scopes: &Scopes| scopes.as_slice().iter().any(is_enough);
-        if !scopes.as_ref().is_none_or(in_scope) {
+        if !self.is_in_scope(is_enough) {
             return Ok(false);
         }
         if roles.iter().any(RoleName::is_admin) {
@@ -499,13 +506,44 @@ pub fn is_permitted(actor: &Actor, permission: &Permission, env: &Env) -> Result
 
 /// Fails with -32002 unless the actor has the permission.
 pub fn require_permission(name: &'static str, call: &ActorCall) -> Result<()> {
-    if may(&Permission::own(name), call)? {
+    let permission = Permission::own(name);
+    if may(&permission, call)? {
         return Ok(());
     }
-    let error = AuthError::new(ErrorKind::Authorization, "Not permitted");
-    Err(error
+    let is_enough = |grant: &Grant| grant.permits(&permission);
+    Err(not_permitted("Not permitted", name, &is_enough, call))
+}
+
+/// Returns the error for an actor that lacks a permission. It reports which of the two sides
+/// lacks it, the scopes of the actor's own credential or the roles of its own account: the
+/// next step depends on that.
+fn not_permitted(
+    message: &str,
+    permission: &str,
+    is_enough: &dyn Fn(&Grant) -> bool,
+    call: &ActorCall,
+) -> AuthError {
+    let error = AuthError::new(ErrorKind::Authorization, message)
         .because(Cause::NotPermitted)
-        .detail("permission", name))
+        .detail("permission", permission);
+    let is_in_scope = call.authority.is_in_scope(is_enough);
+    let (withheld, action) = match call.actor() {
+        Actor::Anonymous | Actor::Operator => return error,
+        Actor::ApiKey(_) if !is_in_scope => (
+            "the scopes of the API key do not include it",
+            "create a key with this scope, with create_api_key; the roles of its account must \
+             grant it too",
+        ),
+        Actor::Bearer(_) if !is_in_scope => (
+            "the scope of the access token does not include it",
+            "ask the user for a token with this scope",
+        ),
+        Actor::User(_) | Actor::ApiKey(_) | Actor::Bearer(_) => (
+            "no role of the account grants it",
+            "ask an administrator for a role that grants it",
+        ),
+    };
+    error.detail("withheld", withheld).detail("action", action)
 }
 
 /// Reports whether the actor itself may do everything that this grant permits.
@@ -519,12 +557,9 @@ pub fn covers(grant: &Grant, call: &ActorCall) -> Result<bool> {
 pub fn require_covered(grants: &[Grant], call: &ActorCall) -> Result<()> {
     for grant in grants {
         if !covers(grant, call)? {
-            return Err(AuthError::new(
-                ErrorKind::Authorization,
-                "Not permitted: more than you may do yourself",
-            )
-            .because(Cause::NotPermitted)
-            .detail("permission", grant.as_str()));
+            let message = "Not permitted: more than you may do yourself";
+            let is_enough = |own: &Grant| own.covers(grant);
+            return Err(not_permitted(message, grant.as_str(), &is_enough, call));
         }
     }
     Ok(())

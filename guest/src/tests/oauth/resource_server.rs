@@ -125,6 +125,7 @@ fn a_client_may_do_here_what_both_its_scopes_and_its_user_may() {
         );
         let body = String::from_utf8(response.body.unwrap()).unwrap();
         assert!(body.contains("-32002"), "{body}");
+        assert!(body.contains("the scope of the access token does not include it"));
     }
     for operation in ["get_session", "list_sessions", "create_recovery_codes"] {
         assert_eq!(
