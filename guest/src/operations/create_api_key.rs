@@ -7,7 +7,7 @@ use crate::domain::access::actor::{Actor, Requirement};
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{API_KEYS_WRITE, Grant};
-use crate::domain::accounts::scopes::Scopes;
+use crate::domain::accounts::scopes::{InputScopes, Scopes};
 use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::api_key::{self, ApiKey, Days};
 use crate::domain::display_text::DisplayText;
@@ -34,7 +34,7 @@ pub struct CreateApiKey {
     /// The most that the key may do, such as `billing:read` or `billing:*`; nothing by
     /// default.
     #[serde(default)]
-    pub scopes: Scopes,
+    pub scopes: InputScopes,
     /// The lifetime of the key in days, 1 to 3,650; unlimited by default.
     #[serde(default)]
     pub expires_in_days: Option<Days>,
@@ -75,8 +75,9 @@ impl Operation for CreateApiKey {
 impl CreateApiKey {
     fn create(&self, call: &ActorCall) -> Result<Race<NewApiKey>> {
         let ports = &call.ports;
+        let InputScopes(scopes) = &self.scopes;
         let user_id = authority::subject(self.user_id, API_KEYS_WRITE, call)?;
-        require_scopes(user_id, &self.scopes, call)?;
+        require_scopes(user_id, scopes, call)?;
         let (account, head) = Account::read(user_id, ports)?;
         let Some(account) = account.map(|account| account.value) else {
             return Err(
@@ -105,7 +106,7 @@ impl CreateApiKey {
             ports.random.id()?,
             user_id,
             self.name.clone(),
-            self.scopes.clone(),
+            scopes.clone(),
             self.expires_in_days.map(|days| days.after(call.now())),
             call.actor().origin_of_new_key(user_id, call.now()),
             &call.ports,

@@ -8,7 +8,7 @@ use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::CLIENTS_WRITE;
-use crate::domain::accounts::scopes::Scopes;
+use crate::domain::accounts::scopes::{InputScopes, Scopes};
 use crate::domain::audit::Chain;
 use crate::domain::clients::client::{self, Client, Registration, TokenEndpointAuthMethod};
 use crate::domain::clients::client_id::ClientId;
@@ -49,8 +49,8 @@ pub struct CreateClient {
     pub jwks: Option<Jwks>,
     /// The most that users can permit the client, such as `billing:read` or `billing:*`;
     /// everything by default.
-    #[serde(default = "Scopes::everything")]
-    pub scopes: Scopes,
+    #[serde(default = "InputScopes::everything")]
+    pub scopes: InputScopes,
 }
 
 /// A JSON Web Key Set (RFC 7517 section 5) of public keys.
@@ -134,7 +134,7 @@ impl Operation for CreateClient {
             Some(self.client_name),
             self.redirect_uris,
             method,
-            self.scopes,
+            self.scopes.0,
             ports,
         )?;
         if let Some(Jwks(keys)) = self.jwks {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
-use crate::domain::accounts::permission::{Grant, ROLES_WRITE};
+use crate::domain::accounts::permission::{Grant, InputGrant, ROLES_WRITE};
 use crate::domain::accounts::role::{Description, Role, RoleName};
 use crate::domain::audit::{Chain, Event};
 use crate::error::{AuthError, Cause, ErrorKind, FieldError, Result};
@@ -25,8 +25,8 @@ pub struct DefineRole {
     pub role: RoleName,
     /// The permissions that it grants: `billing:read` for one, `billing:*` for all below
     /// `billing`, `*` for everything. At most 100.
-    #[schemars(extend("maxItems" = MAX_GRANTS))]
-    pub permissions: Vec<Grant>,
+    #[schemars(with = "Vec<Grant>", extend("maxItems" = MAX_GRANTS))]
+    pub permissions: Vec<InputGrant>,
     /// The purpose of the role.
     #[serde(default)]
     pub description: Description,
@@ -88,7 +88,9 @@ impl Operation for DefineRole {
 }
 
 /// Returns the permissions in order and without duplicates.
-fn distinct(mut permissions: Vec<Grant>) -> Result<Vec<Grant>> {
+fn distinct(permissions: Vec<InputGrant>) -> Result<Vec<Grant>> {
+    let permissions = permissions.into_iter().map(|InputGrant(grant)| grant);
+    let mut permissions: Vec<Grant> = permissions.collect();
     permissions.sort_unstable();
     permissions.dedup();
     if permissions.len() > MAX_GRANTS {

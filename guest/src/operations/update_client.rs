@@ -7,7 +7,7 @@ use super::{Effect, Operation, Toolset};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::CLIENTS_WRITE;
-use crate::domain::accounts::scopes::Scopes;
+use crate::domain::accounts::scopes::InputScopes;
 use crate::domain::audit::Chain;
 use crate::domain::clients::client::Client;
 use crate::domain::clients::client_id::ClientId;
@@ -39,7 +39,7 @@ pub struct UpdateClient {
     pub jwks: Option<Jwks>,
     /// The most that users can permit the client, `*` for everything.
     #[serde(default)]
-    pub scopes: Option<Scopes>,
+    pub scopes: Option<InputScopes>,
 }
 
 impl Operation for UpdateClient {
@@ -78,7 +78,7 @@ impl UpdateClient {
         if let Some(uris) = &self.redirect_uris {
             client.redirect_uris = uris.clone();
         }
-        if let Some(scopes) = &self.scopes {
+        if let Some(InputScopes(scopes)) = &self.scopes {
             client.scopes = scopes.clone();
         }
         if let Some(Jwks(keys)) = &self.jwks {

@@ -29,10 +29,13 @@ pub const RESOURCES_READ: &str = "user-auth:resources:read";
 pub const RESOURCES_WRITE: &str = "user-auth:resources:write";
 /// Read and verify the audit trail.
 pub const AUDIT_READ: &str = "user-auth:audit:read";
+/// Read the metrics of the host, which checks this permission itself.
+pub const METRICS_READ: &str = "user-auth:metrics:read";
 /// Introspect and revoke any token.
 pub const TOKENS_INTROSPECT: &str = "user-auth:tokens:introspect";
 
-/// The permissions of this service, each in words for the consent page.
+/// The permissions of this service, each in words for the consent page. A client gets no
+/// metrics: the host requires an API key for them.
 pub const OWN: [(&str, &str); 12] = [
     (USERS_READ, "Read all accounts"),
     (
@@ -51,6 +54,8 @@ pub const OWN: [(&str, &str); 12] = [
     (TOKENS_INTROSPECT, "Introspect and revoke any token"),
 ];
 
+/// What the names of this service's own permissions begin with.
+const NAMESPACE: &str = "user-auth:";
 /// The longest scope, since it is sent in a header of each request.
 pub const MAX_SCOPE_BYTES: usize = 1024;
 const MAX_BYTES: usize = 128;
@@ -70,6 +75,13 @@ pub struct Permission(String);
 #[schemars(with = "String", extend("pattern" = GRANT_PATTERN, "maxLength" = MAX_BYTES))]
 pub struct Grant(String);
 
+/// A grant as input. If it begins with `user-auth:`, it includes a permission that this
+/// service has: any other grant there is misspelt, and would silently permit nothing.
+/// Only input is held to that, so that stored grants stay readable.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Grant")]
+pub struct InputGrant(pub Grant);
+
 impl Permission {
     /// Returns one of the permissions defined above.
     pub fn own(name: &'static str) -> Permission {
@@ -83,7 +95,7 @@ impl Permission {
 
     /// Reports whether the name belongs to this service itself.
     pub fn is_own(&self) -> bool {
-        self.0.starts_with("user-auth:")
+        self.0.starts_with(NAMESPACE)
     }
 }
 
@@ -146,6 +158,22 @@ impl TryFrom<String> for Grant {
             return Err("expected a permission such as billing:read, or billing:*, or *");
         }
         Ok(Grant(text))
+    }
+}
+
+impl TryFrom<Grant> for InputGrant {
+    type Error = String;
+
+    fn try_from(grant: Grant) -> Result<InputGrant, Self::Error> {
+        let own = OWN.iter().map(|(name, _)| *name).chain([METRICS_READ]);
+        if !grant.0.starts_with(NAMESPACE) || own.clone().any(|name| grant.contains(name)) {
+            return Ok(InputGrant(grant));
+        }
+        let own: Vec<&str> = own.collect();
+        Err(format!(
+            "user-auth has no such permission; it has {}",
+            own.join(", ")
+        ))
     }
 }
 

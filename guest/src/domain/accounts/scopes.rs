@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::permission::{Grant, Permission};
+use super::permission::{Grant, InputGrant, Permission};
 
 const MAX_SCOPES: usize = 64;
 
@@ -13,6 +13,19 @@ const MAX_SCOPES: usize = 64;
 #[serde(try_from = "Vec<Grant>", into = "Vec<Grant>")]
 #[schemars(with = "Vec<Grant>", extend("maxItems" = MAX_SCOPES))]
 pub struct Scopes(Vec<Grant>);
+
+/// Scopes as input, of grants that pass as input.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "Vec<InputGrant>")]
+#[schemars(with = "Scopes")]
+pub struct InputScopes(pub Scopes);
+
+impl InputScopes {
+    /// Returns the bound that permits everything.
+    pub fn everything() -> InputScopes {
+        InputScopes(Scopes::everything())
+    }
+}
 
 impl Scopes {
     /// Returns the bound that permits everything.
@@ -41,6 +54,15 @@ impl TryFrom<Vec<Grant>> for Scopes {
         grants.sort_unstable();
         grants.dedup();
         Ok(Scopes(grants))
+    }
+}
+
+impl TryFrom<Vec<InputGrant>> for InputScopes {
+    type Error = &'static str;
+
+    fn try_from(grants: Vec<InputGrant>) -> std::result::Result<InputScopes, Self::Error> {
+        let grants: Vec<Grant> = grants.into_iter().map(|InputGrant(grant)| grant).collect();
+        Scopes::try_from(grants).map(InputScopes)
     }
 }
 
