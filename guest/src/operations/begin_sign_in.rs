@@ -67,16 +67,25 @@ impl Operation for BeginSignIn {
         if !is_known && !matches!(call.caller.principal, Principal::Anonymous) {
             return Err(AuthError::invalid_token());
         }
-        // Otherwise anyone could send a link to somebody, and act as whoever follows it.
-        if !is_known && self.deliver == Deliver::Tokens {
-            let error = AuthError::new(ErrorKind::Authentication, "Tokens require a known caller");
+        // Otherwise anyone could send a link to somebody, and act as whoever follows it. The
+        // tokens would also permit more than the scopes of a client, and outlast its access.
+        let may_get_tokens = !matches!(caller, Actor::Anonymous | Actor::Bearer(_));
+        if !may_get_tokens && self.deliver == Deliver::Tokens {
+            let problem = "Tokens require an API key or a session of the caller's own";
+            let error = AuthError::new(ErrorKind::Authentication, problem);
             return Err(error.detail("action", "send an API key, or use `deliver: session`"));
         }
-        let caller = caller.id();
+        let name = check_permission::name_for_sign_ins(&caller);
         let client_name = self.client_name;
         let client_name = client_name.unwrap_or_else(|| DisplayText::own("An agent"));
-        let (request, secret) =
-            SignInRequest::begin(client_name, caller, self.purpose, self.deliver, call)?;
+        let (request, secret) = SignInRequest::begin(
+            client_name,
+            caller.id(),
+            name,
+            self.purpose,
+            self.deliver,
+            call,
+        )?;
         Ok(SignInBegun::new(&request, secret, oauth, call))
     }
 }
@@ -97,7 +106,8 @@ impl SignInBegun {
 ///
 /// Fails with -32001 if that was another caller, or if the sign-in is over.
 pub fn begun(sign_in_id: &str, call: &Call) -> Result<SignInBegun> {
-    let caller = check_permission::caller(call)?.id().name();
+    let caller = check_permission::caller(call)?;
+    let caller = check_permission::name_for_sign_ins(&caller);
     let found = SignInRequest::of_secret(sign_in_id, &caller, &call.ports)?;
     let found = found.filter(|found| !found.value.is_over(call.now()));
     let request = found.ok_or_else(is_over)?.value;

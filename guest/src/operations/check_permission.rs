@@ -9,6 +9,7 @@ use crate::domain::accounts::permission::Permission;
 use crate::domain::call::Call;
 use crate::domain::caller::Principal;
 use crate::domain::credentials::api_key::ApiKey;
+use crate::domain::resources::resource;
 use crate::domain::sessions::bearer::Bearer;
 use crate::domain::sessions::sign_in_request;
 use crate::error::{AuthError, FieldError, Result};
@@ -78,12 +79,24 @@ impl Operation for CheckPermission {
 pub(super) fn caller(call: &Call) -> Result<Actor> {
     match &call.caller.principal {
         Principal::Anonymous => Ok(Actor::Anonymous),
-        Principal::AccessToken(token) => owner_of(token, None, call),
+        Principal::AccessToken(token) => of_token(token, call),
         Principal::ApiKey(secret) => {
             let key = ApiKey::authenticate(secret.expose(), &call.ports)?;
             Ok(key.map_or(Actor::Anonymous, |key| Actor::ApiKey(Box::new(key.value))))
         }
         Principal::Operator => Ok(Actor::Operator),
+    }
+}
+
+/// Returns the caller with this token, as other operations do: the owner of a session, or a
+/// client, whose token is for this service under its URL and permits its scopes only.
+fn of_token(token: &Secret, call: &Call) -> Result<Actor> {
+    match (
+        owner_of(token, None, call)?,
+        resource::own_url(call.settings),
+    ) {
+        (Actor::Anonymous, Some(own)) => owner_of(token, Some(own.as_str()), call),
+        (actor, _) => Ok(actor),
     }
 }
 
@@ -98,10 +111,20 @@ fn owner_of(token: &Secret, audience: Option<&str>, call: &Call) -> Result<Actor
     Ok(bearer.map_or(Actor::Anonymous, Actor::from))
 }
 
+/// Returns the name of the caller that a sign-in is bound to. A client has one of its own for
+/// each grant: it must not get what its user or another client has begun, and loses what it
+/// has begun together with its access.
+pub(super) fn name_for_sign_ins(caller: &Actor) -> String {
+    match caller {
+        Actor::Bearer(claims) => format!("{}/{}", claims.sub, claims.sid),
+        _ => caller.id().name(),
+    }
+}
+
 /// Returns an access token of the session that a sign-in of the caller keeps here. It has a
 /// field of its own: a service that verifies what its clients send must not take a sign-in for
 /// a token.
 pub(super) fn kept_token(sign_in_id: &Secret, call: &Call) -> Result<Option<Secret>> {
-    let caller = caller(call)?.id().name();
+    let caller = name_for_sign_ins(&caller(call)?);
     sign_in_request::access_token(sign_in_id.expose(), &caller, call)
 }

@@ -57,7 +57,8 @@ impl Operation for CompleteSignIn {
     type Output = SignInOutcome;
 
     fn run(self, call: &ActorCall) -> Result<SignInOutcome> {
-        let caller = check_permission::caller(call)?.id().name();
+        let caller = check_permission::caller(call)?;
+        let caller = check_permission::name_for_sign_ins(&caller);
         let text = self.sign_in_id.expose();
         retry::retry_on_conflict(|| {
             let found = SignInRequest::of_secret(text, &caller, &call.ports)?;

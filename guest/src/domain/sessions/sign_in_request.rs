@@ -61,7 +61,8 @@ pub struct SignInRequest {
     pub request_id: Id,
     /// The name that the agent gives itself. It is unverified.
     pub client_name: DisplayText,
-    /// Who may ask for the outcome, as audit records name the caller.
+    /// Who may ask for the outcome: the caller as audit records name it, with the grant if
+    /// it is a client.
     pub caller: String,
     /// What the user does first.
     pub purpose: Purpose,
@@ -96,13 +97,15 @@ pub enum State {
 }
 
 impl SignInRequest {
-    /// Stores a new request of this caller, and returns it with its secret.
+    /// Stores a new request of this caller, under the name that may ask for the outcome, and
+    /// returns it with its secret.
     ///
     /// Fails with -32003 after too many requests of one caller, or of one site without callers
     /// that are known.
     pub fn begin(
         client_name: DisplayText,
         caller: ActorId,
+        name: String,
         purpose: Purpose,
         deliver: Deliver,
         call: &Call,
@@ -114,7 +117,7 @@ impl SignInRequest {
         let request = SignInRequest {
             request_id,
             client_name,
-            caller: caller.name(),
+            caller: name,
             purpose,
             deliver,
             user_code: user_code(ports)?,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Browser, ISSUER, PASSWORD, Page, Scene, accounts, text};
+use super::{Browser, ISSUER, PASSWORD, Page, Scene, accounts, guarded, text};
 use crate::domain::caller::Principal;
 use crate::oauth::parameters::encode;
 use crate::types::secret::Secret;
@@ -267,6 +267,69 @@ fn nobody_but_the_caller_gets_the_outcome() {
     let verified = operator("verify_token", begun.secret("sign_in_id")).unwrap();
     assert_eq!(verified, json!({"active": false}));
     assert_eq!(scene.verify_kept(&begun)["active"], true);
+}
+
+/// The token of a client is for `/mcp`, not for the audience of sessions.
+#[test]
+fn a_client_is_a_known_caller_with_no_more_power_than_its_scopes() {
+    let scene = guarded();
+    let browser = Browser::signed_in(&scene);
+    let client = || {
+        let own = format!("{ISSUER}/mcp");
+        let scope = "user-auth:users:read";
+        let query = scene.query(&[("resource", &own), ("scope", scope)]);
+        let page = browser.get(&format!("/authorize?{query}"));
+        let page = browser.decide(&page, "allow", &[scope]);
+        let code = page.answer().first("code").unwrap().to_owned();
+        let (status, tokens) = scene.exchange(&code, &[("resource", &own)]);
+        assert_eq!(status, 200, "{tokens}");
+        text(&tokens["access_token"])
+    };
+    let run = |token: &str, operation: &str, input: Value| {
+        let caller = Principal::AccessToken(Secret::new(token.to_owned()));
+        scene.world.run_as(caller, operation, input)
+    };
+    let (client, other) = (client(), client());
+    let may = |permission: &str| {
+        let input = json!({"permission": permission});
+        run(&client, "check_permission", input).unwrap()["allowed"].clone()
+    };
+    assert_eq!(may("user-auth:users:read"), true);
+    assert_eq!(may("user-auth:roles:read"), false, "alice may, not it");
+
+    let begin = |token: &str, deliver: &str| {
+        run(token, "begin_sign_in", json!({"deliver": deliver})).map(|output| {
+            let uri = text(&output["verification_uri"]);
+            let target = uri.strip_prefix(ISSUER).unwrap().to_owned();
+            Begun { output, target }
+        })
+    };
+    let complete =
+        |token: &str, begun: &Begun| run(token, "complete_sign_in", begun.secret("sign_in_id"));
+    let verify = |token: &str, begun: &Begun| {
+        let verified = run(token, "verify_token", begun.secret("sign_in_id"));
+        verified.unwrap()["active"].clone()
+    };
+    assert_eq!(begin(&client, "tokens").err(), Some(-32001));
+    let begun = begin(&client, "session").unwrap();
+    browser.allow(&begun);
+    let alice = text(&scene.world.log_in("alice", PASSWORD).unwrap()["access_token"]);
+    for another in [&alice, &other] {
+        assert_eq!(complete(another, &begun), Err(-32001));
+    }
+    assert_eq!(complete(&client, &begun).unwrap()["status"], "complete");
+    assert_eq!(verify(&client, &begun), true);
+    assert_eq!(verify(&other, &begun), false);
+    let of_alice = begin(&alice, "tokens").unwrap();
+    browser.allow(&of_alice);
+    assert_eq!(complete(&client, &of_alice), Err(-32001));
+    assert!(complete(&alice, &of_alice).unwrap()["tokens"].is_object());
+
+    let ended = json!({"client_id": scene.client_id});
+    run(&alice, "revoke_grant", ended).unwrap();
+    assert_eq!(may("user-auth:users:read"), false);
+    assert_eq!(verify(&client, &begun), false);
+    assert_eq!(begin(&client, "session").err(), Some(-32001));
 }
 
 #[test]
