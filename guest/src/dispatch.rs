@@ -5,7 +5,6 @@
 //! The operations themselves belong to [`operations`](crate::operations), and rules of
 //! authentication to [`domain`](crate::domain).
 
-pub mod audited;
 pub mod call;
 pub mod definition;
 pub mod input;

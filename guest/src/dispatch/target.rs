@@ -1,6 +1,7 @@
 //! Selects the account that an operation is about, by its id or its user name.
 
 use super::input;
+use crate::domain::access::actor::Actor;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::username::Username;
@@ -73,6 +74,49 @@ impl Target {
             Target::Username(username) => error.detail("username", username.as_str()),
         }
     }
+}
+
+/// Returns the account that an operation is about when it requires either a session or a
+/// permission, as [`authority::subject`] does. It can also be named by its user name.
+pub fn subject(
+    user_id: Option<Id>,
+    username: Option<&Username>,
+    permission: &'static str,
+    call: &ActorCall,
+) -> Result<Id> {
+    let named = named(user_id, username, permission, call)?;
+    authority::subject(named, permission, call)
+}
+
+/// Returns the named account, if one is named and the actor may act on it: the actor's own
+/// or, with the permission, any other. An id may be that of a deleted account.
+///
+/// Fails with -32000 if both fields are present, or if there is no such user name.
+pub fn named(
+    user_id: Option<Id>,
+    username: Option<&Username>,
+    permission: &'static str,
+    call: &ActorCall,
+) -> Result<Option<Id>> {
+    match (user_id, username) {
+        (None, None) => Ok(None),
+        (Some(user_id), None) => authority::subject(Some(user_id), permission, call).map(Some),
+        (None, Some(username)) => of_name(username, permission, call).map(Some),
+        (Some(_), Some(_)) => Err(input::not_one_of("user_id", "username")),
+    }
+}
+
+/// Requires the permission before the lookup, so that callers without it cannot find out
+/// which user names exist.
+fn of_name(username: &Username, permission: &'static str, call: &ActorCall) -> Result<Id> {
+    if let Actor::User(session) = call.actor()
+        && session.username == *username
+    {
+        return Ok(session.user_id);
+    }
+    authority::require_permission(permission, call)?;
+    let found = Account::id_of(username, &call.ports)?;
+    found.ok_or_else(|| Target::Username(username.clone()).unknown())
 }
 
 /// An account that the actor may disable, enable or take something from.

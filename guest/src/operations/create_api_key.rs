@@ -3,11 +3,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Effect, Operation, Toolset};
+use crate::dispatch::target;
 use crate::domain::access::actor::{Actor, Requirement};
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{API_KEYS_WRITE, Grant};
 use crate::domain::accounts::scopes::{InputScopes, Scopes};
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::{Chain, Event};
 use crate::domain::credentials::api_key::{self, ApiKey, Days};
 use crate::domain::display_text::DisplayText;
@@ -38,9 +40,12 @@ pub struct CreateApiKey {
     /// The lifetime of the key in days, 1 to 3,650; unlimited by default.
     #[serde(default)]
     pub expires_in_days: Option<Days>,
-    /// The account that the key acts for; the caller's own by default.
+    /// The account that the key acts for, by id; the caller's own by default.
     #[serde(default)]
     pub user_id: Option<Id>,
+    /// The account that the key acts for, by user name; the caller's own by default.
+    #[serde(default)]
+    pub username: Option<Username>,
 }
 
 /// A newly created key.
@@ -76,7 +81,8 @@ impl CreateApiKey {
     fn create(&self, call: &ActorCall) -> Result<Race<NewApiKey>> {
         let ports = &call.ports;
         let InputScopes(scopes) = &self.scopes;
-        let user_id = authority::subject(self.user_id, API_KEYS_WRITE, call)?;
+        let username = self.username.as_ref();
+        let user_id = target::subject(self.user_id, username, API_KEYS_WRITE, call)?;
         require_scopes(user_id, scopes, call)?;
         let (account, head) = Account::read(user_id, ports)?;
         let Some(account) = account.map(|account| account.value) else {

@@ -2,9 +2,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Definition, Effect, Operation, TABLE, Toolset};
-use crate::dispatch::target::Target;
-use crate::domain::access::actor::{Actor, Requirement};
-use crate::domain::access::authority::{self, ActorCall};
+use crate::dispatch::target::{self, Target};
+use crate::domain::access::actor::Requirement;
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{Grant, Permission, ROLES_READ};
 use crate::domain::accounts::role::{self, Granted, RoleName};
@@ -129,16 +129,9 @@ impl Operation for ExplainPermissions {
 impl ExplainPermissions {
     /// Returns the account to explain, if the caller may know about it.
     fn account(&self, call: &ActorCall) -> Result<Account> {
-        let target = match (self.user_id, self.username.clone()) {
-            (None, Some(username)) if !is_own(&username, call) => {
-                // Only callers with the permission learn whether the user exists.
-                authority::require_permission(ROLES_READ, call)?;
-                Target::Username(username)
-            }
-            (Some(_), Some(_)) => Target::new(self.user_id, self.username.clone())?,
-            (user_id, _) => Target::UserId(authority::subject(user_id, ROLES_READ, call)?),
-        };
-        let (account, _) = target.read(&call.ports)?;
+        let username = self.username.as_ref();
+        let user_id = target::subject(self.user_id, username, ROLES_READ, call)?;
+        let (account, _) = Target::UserId(user_id).read(&call.ports)?;
         Ok(account.value)
     }
 }
@@ -189,10 +182,6 @@ fn needing(permission: &Permission, call: &ActorCall) -> Vec<Needed> {
         }),
     });
     needed.collect()
-}
-
-fn is_own(username: &Username, call: &ActorCall) -> bool {
-    matches!(call.actor(), Actor::User(session) if session.username == *username)
 }
 
 fn grants_by(granted: &Granted) -> impl Iterator<Item = GrantedBy> {

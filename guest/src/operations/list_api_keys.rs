@@ -3,10 +3,12 @@ use serde::{Deserialize, Serialize};
 
 use super::create_api_key::{is_in_reach, require_owner_governed};
 use super::{Effect, Operation, Toolset};
+use crate::dispatch::target;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorCall};
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::{API_KEYS_WRITE, Grant};
+use crate::domain::accounts::username::Username;
 use crate::domain::credentials::api_key::{self, ApiKey};
 use crate::domain::display_text::DisplayText;
 use crate::error::Result;
@@ -20,9 +22,12 @@ use crate::types::id::Id;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListApiKeys {
-    /// The account whose keys to list; the caller's own by default.
+    /// The account whose keys to list, by id; the caller's own by default.
     #[serde(default)]
     pub user_id: Option<Id>,
+    /// The account whose keys to list, by user name; the caller's own by default.
+    #[serde(default)]
+    pub username: Option<Username>,
 }
 
 /// The API keys of an account.
@@ -61,7 +66,8 @@ impl Operation for ListApiKeys {
 
     fn run(self, call: &ActorCall) -> Result<ApiKeys> {
         let ports = &call.ports;
-        let user_id = authority::subject(self.user_id, API_KEYS_WRITE, call)?;
+        let username = self.username.as_ref();
+        let user_id = target::subject(self.user_id, username, API_KEYS_WRITE, call)?;
         let account = Account::find(user_id, ports)?;
         if let Some(account) = &account {
             require_owner_governed(&account.value, call)?;

@@ -2,9 +2,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation, Toolset};
+use crate::dispatch::target;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorCall};
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::permission::{Permission, USERS_READ};
+use crate::domain::accounts::username::Username;
 use crate::domain::clients::client::RegistrationKind;
 use crate::domain::clients::client_id::ClientId;
 use crate::domain::delegations::grant::{self, Grant};
@@ -22,9 +24,12 @@ use crate::types::id::Id;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListGrants {
-    /// The account whose grants to list; the caller's own by default.
+    /// The account whose grants to list, by id; the caller's own by default.
     #[serde(default)]
     pub user_id: Option<Id>,
+    /// The account whose grants to list, by user name; the caller's own by default.
+    #[serde(default)]
+    pub username: Option<Username>,
     /// The `next` of the previous page.
     #[serde(default)]
     pub after: Option<String>,
@@ -88,7 +93,8 @@ impl Operation for ListGrants {
     type Output = Grants;
 
     fn run(self, call: &ActorCall) -> Result<Grants> {
-        let user_id = authority::subject(self.user_id, USERS_READ, call)?;
+        let username = self.username.as_ref();
+        let user_id = target::subject(self.user_id, username, USERS_READ, call)?;
         let page = grant::list(user_id, self.after.as_deref(), call)?;
         Ok(Grants {
             grants: page.grants.into_iter().map(GrantView::from).collect(),

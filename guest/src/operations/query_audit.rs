@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Effect, Operation, Toolset};
-use crate::dispatch::audited;
+use crate::dispatch::target;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::{AUDIT_READ, Permission};
@@ -140,7 +140,8 @@ impl Operation for QueryAudit {
 impl QueryAudit {
     /// Returns the common prefix of all keys that the actor asks for and may read.
     fn prefix(&self, call: &ActorCall) -> Result<String> {
-        let named = audited::named(self.user_id, self.username.as_ref(), call)?;
+        let username = self.username.as_ref();
+        let named = target::named(self.user_id, username, AUDIT_READ, call)?;
         if named.is_none() && authority::may(&Permission::own(AUDIT_READ), call)? {
             return Ok(audit::RECORDS.to_owned());
         }

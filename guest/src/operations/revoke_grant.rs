@@ -2,10 +2,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation, Toolset};
-use crate::dispatch::input;
+use crate::dispatch::{input, target};
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::USERS_WRITE;
+use crate::domain::accounts::username::Username;
 use crate::domain::audit::Event;
 use crate::domain::clients::client_id::ClientId;
 use crate::domain::delegations::grant::{self, MAX_REVOKED_AT_ONCE, Selection};
@@ -30,9 +31,12 @@ pub struct RevokeGrant {
     /// The client whose grants to end, all of them; or use `grant_id`.
     #[serde(default)]
     pub client_id: Option<ClientId>,
-    /// The account that has the grants; the caller's own by default.
+    /// The account that has the grants, by id; the caller's own by default.
     #[serde(default)]
     pub user_id: Option<Id>,
+    /// The account that has the grants, by user name; the caller's own by default.
+    #[serde(default)]
+    pub username: Option<Username>,
 }
 
 /// The grants that have ended.
@@ -59,7 +63,8 @@ impl Operation for RevokeGrant {
         let mut grant_ids = Vec::new();
         loop {
             let revoked = authority::retry_on_conflict(call, |call| {
-                let user_id = authority::subject(self.user_id, USERS_WRITE, call)?;
+                let username = self.username.as_ref();
+                let user_id = target::subject(self.user_id, username, USERS_WRITE, call)?;
                 let event = Event::success(Self::NAME);
                 let require = |account: &_| authority::require_governed(account, call);
                 grant::revoke(user_id, selection, event, require, call)

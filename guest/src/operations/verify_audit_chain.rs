@@ -2,9 +2,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, Operation, Toolset};
-use crate::dispatch::audited;
+use crate::dispatch::target;
 use crate::domain::access::actor::Requirement;
-use crate::domain::access::authority::{self, ActorCall};
+use crate::domain::access::authority::ActorCall;
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::AUDIT_READ;
 use crate::domain::accounts::username::Username;
@@ -64,8 +64,8 @@ impl Operation for VerifyAuditChain {
     type Output = ChainVerification;
 
     fn run(self, call: &ActorCall) -> Result<ChainVerification> {
-        let named = audited::named(self.user_id, self.username.as_ref(), call)?;
-        let user_id = authority::subject(named, AUDIT_READ, call)?;
+        let username = self.username.as_ref();
+        let user_id = target::subject(self.user_id, username, AUDIT_READ, call)?;
         let checked = verify::check(user_id, self.after()?, call)?;
         let (broken, next) = match checked.found {
             Found::End => (None, None),

@@ -356,6 +356,54 @@ fn creating_keys_for_other_accounts_requires_the_permission() {
 }
 
 #[test]
+fn an_account_is_named_by_its_user_name_as_well_as_by_its_id() {
+    let world = World::new();
+    let alice = user(&world, "alice", &[]);
+    let admin = user(&world, "admin", &["*"]);
+    let name = |username: &str| json!({"name": "ci", "username": username});
+    let run = |tokens: &Value, operation, input| world.run_as(bearer(tokens), operation, input);
+    for tokens in [&admin, &alice] {
+        run(tokens, "create_api_key", name("Alice")).unwrap();
+    }
+    for operation in ["list_api_keys", "list_grants", "verify_audit_chain"] {
+        let by_id = json!({"user_id": alice["user_id"]});
+        let by_id = run(&admin, operation, by_id).unwrap();
+        let by_name = json!({"username": "alice"});
+        for tokens in [&admin, &alice] {
+            let answer = run(tokens, operation, by_name.clone());
+            assert_eq!(answer.as_ref(), Ok(&by_id), "{operation}");
+        }
+    }
+    assert_eq!(listed(&world, &alice).len(), 2);
+    assert!(listed(&world, &admin).is_empty());
+    let grant = "00000000000000000000000000000000";
+    for (operation, input) in [
+        ("create_api_key", json!({"name": "ci"})),
+        ("list_api_keys", json!({})),
+        ("list_grants", json!({})),
+        ("revoke_grant", json!({"grant_id": grant})),
+        ("explain_permissions", json!({})),
+    ] {
+        let mut unknown = input.clone();
+        unknown["username"] = json!("nobody");
+        let refused = failure(&world, bearer(&admin), operation, unknown.clone());
+        let message = json!([-32000, "There is no such user"]);
+        assert_eq!(json!([refused[0], refused[1]]), message, "{operation}");
+        // Callers without the permission do not learn whether there is such a user.
+        let mut another = input.clone();
+        another["username"] = json!("admin");
+        let refused = |input| failure(&world, bearer(&alice), operation, input);
+        assert_eq!(refused(unknown.clone())[0], -32002, "{operation}");
+        assert_eq!(refused(unknown), refused(another), "{operation}");
+        let mut both = input;
+        both["username"] = json!("alice");
+        both["user_id"] = alice["user_id"].clone();
+        let refused = failure(&world, bearer(&admin), operation, both);
+        assert_eq!(refused[2]["fields"][1]["path"], "$.username", "{operation}");
+    }
+}
+
+#[test]
 fn keys_for_other_accounts_cannot_exceed_the_permissions_of_the_caller() {
     let world = World::new();
     let alice = user(&world, "alice", &["billing:read"]);

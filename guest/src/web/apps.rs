@@ -27,6 +27,7 @@ pub fn show(visit: &Visit) -> Result<Response> {
     let query = Parameters::parse(visit.query.as_bytes()).unwrap_or_default();
     let operation = ListGrants {
         user_id: None,
+        username: None,
         after: query.first("after").map(str::to_owned),
     };
     let page = visit.run(operation, &json!({}), &session)?;

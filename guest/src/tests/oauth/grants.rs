@@ -216,7 +216,6 @@ fn nobody_but_an_administrator_sees_or_ends_the_grants_of_another() {
     let bob = log_in(&scene, "bob");
     let by_bob = |operation: &str, input: Value| world.run_as(bob.clone(), operation, input);
     let of_alice = json!({"user_id": alice});
-    let client_of_alice = json!({"client_id": scene.client_id, "user_id": alice});
 
     assert!(grants(&scene, &bob).is_empty());
     assert_eq!(by_bob("list_grants", of_alice.clone()), Err(-32002));
@@ -273,7 +272,8 @@ fn nobody_but_an_administrator_sees_or_ends_the_grants_of_another() {
     );
     assert!(is_alive(&scene, &tokens));
     operator(world, "revoke_role", assign("alice", "admin"));
-    let revoked = by_bob("revoke_grant", client_of_alice).unwrap();
+    let by_name = json!({"client_id": scene.client_id, "username": "alice"});
+    let revoked = by_bob("revoke_grant", by_name).unwrap();
     assert_eq!(revoked["grant_ids"], json!([grant_id]));
     assert!(!is_alive(&scene, &tokens));
 }
