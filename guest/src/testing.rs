@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::component::builtin::{Hash, MemoryStore, Signatures, hmac_sha256};
 use crate::domain::access::toolset::{Offer, Toolsets};
+use crate::domain::audit::event_name::ALL;
 use crate::domain::call::Call;
 use crate::domain::caller::{Caller, Principal, Source};
 use crate::domain::env::Env;
@@ -516,9 +517,11 @@ impl Telemetry for World {
     }
 
     fn audited(&self, record: &str) {
-        self.audited
-            .borrow_mut()
-            .push(serde_json::from_str(record).unwrap());
+        let record: Value = serde_json::from_str(record).unwrap();
+        let operation = record["operation"].as_str().unwrap();
+        let is_known = operations::find(operation).is_some() || ALL.contains(&operation);
+        assert!(is_known, "queries cannot name {operation}");
+        self.audited.borrow_mut().push(record);
     }
 
     fn snapshot(&self) -> Metrics {

@@ -7,6 +7,7 @@
 //! head decides races between changes: a caller that reads the head first, and commits on
 //! it, has seen the account as it is.
 
+pub mod event_name;
 pub mod verify;
 
 use serde::{Deserialize, Serialize};

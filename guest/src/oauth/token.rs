@@ -7,7 +7,7 @@ use super::client_authentication::authenticate;
 use super::error::{OAuthError, Result};
 use super::parameters::Parameters;
 use crate::domain::accounts::account::Account;
-use crate::domain::audit::{Chain, Event, Head};
+use crate::domain::audit::{Chain, Event, Head, event_name};
 use crate::domain::call::Call;
 use crate::domain::clients::client::Client;
 use crate::domain::clients::dynamic_registration;
@@ -28,11 +28,6 @@ use crate::mcp::{self, Response};
 use crate::storage::batch::Batch;
 use crate::storage::record::{Found, Stored};
 use crate::storage::retry::{self, Race};
-
-/// What audit records call the exchange of a code.
-const EXCHANGE: &str = "exchange_code";
-/// What audit records call the exchange of a refresh token by a client.
-const REFRESH: &str = "refresh_delegation";
 
 /// Answers a form, with this `Authorization` header if there is one.
 pub fn answer(form: &Parameters, authorization: Option<&str>, call: &Call) -> Response {
@@ -139,7 +134,11 @@ fn redeem(
             // uses at the same time as well, or a thief would only have to be fast. A client
             // that sends a code twice loses what it got by it, and has to ask its user again.
             let ended = match Session::read(*session_id, ports)? {
-                Some(session) => session::end(&session, Event::refused(EXCHANGE, "reused"), call)?,
+                Some(session) => session::end(
+                    &session,
+                    Event::refused(event_name::EXCHANGE_CODE, "reused"),
+                    call,
+                )?,
                 None => Race::Won(()),
             };
             return Ok(ended.map(|()| Err(OAuthError::invalid_grant())));
@@ -167,7 +166,7 @@ fn redeem(
     let session_id = session.session_id;
     authorization_code::use_up(text, &state.version, code, session_id, &mut batch, ports)?;
     session.store(&mut batch);
-    let event = Event::success(EXCHANGE)
+    let event = Event::success(event_name::EXCHANGE_CODE)
         .by(code.user_id)
         .detail("session_id", session_id.to_string())
         .detail("client_id", delegation.client_id.to_string())
@@ -206,7 +205,7 @@ fn refuse(
     error: OAuthError,
     call: &Call,
 ) -> error::Result<Race<Result<Value>>> {
-    let event = Event::refused(EXCHANGE, error.code)
+    let event = Event::refused(event_name::EXCHANGE_CODE, error.code)
         .detail("client_id", code.delegation.client_id.to_string());
     let mut batch = Batch::new();
     authorization_code::revoke(text, state, &mut batch, &call.ports)?;
@@ -246,7 +245,7 @@ fn of_refresh_token(form: &Parameters, client: &Client, call: &Call) -> Result<V
         };
         tokens(session, delegation, &scope, None, refresh_token, call)
     };
-    match refresh::refresh(REFRESH, &token, holder, issue, call)? {
+    match refresh::refresh(event_name::REFRESH_DELEGATION, &token, holder, issue, call)? {
         Some(tokens) => Ok(tokens),
         None => Err(OAuthError::invalid_grant()),
     }

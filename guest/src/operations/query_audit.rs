@@ -2,13 +2,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Effect, Operation, Toolset};
+use super::{Effect, Operation, TABLE, Toolset};
 use crate::dispatch::target;
 use crate::domain::access::actor::Requirement;
 use crate::domain::access::authority::{self, ActorCall};
 use crate::domain::accounts::permission::{AUDIT_READ, Permission};
 use crate::domain::accounts::username::Username;
-use crate::domain::audit::{self, AuditRecord, Chain};
+use crate::domain::audit::{self, AuditRecord, Chain, event_name};
 use crate::domain::clients::client_id::ClientId;
 use crate::error::{AuthError, FieldError, Result};
 use crate::storage::record;
@@ -34,7 +34,8 @@ pub struct QueryAudit {
     pub username: Option<Username>,
     /// Only records of this operation.
     #[serde(default)]
-    pub operation: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub operation: Option<EventName>,
     /// Only records of this actor: a user id, `api-key/` and a key id, `operator` or
     /// `anonymous`.
     #[serde(default)]
@@ -52,6 +53,11 @@ pub struct QueryAudit {
     #[serde(default)]
     pub limit: Limit,
 }
+
+/// A name that audit records can have: an operation, or another event.
+#[derive(Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct EventName(String);
 
 /// The maximum number of records, 1 to 100.
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
@@ -150,11 +156,9 @@ impl QueryAudit {
     }
 
     fn wants(&self, record: &AuditRecord) -> bool {
-        let is = |wanted: &Option<String>, text: &str| {
-            wanted.as_ref().is_none_or(|wanted| wanted == text)
-        };
-        is(&self.operation, &record.operation)
-            && is(&self.actor, &record.actor)
+        let operation = self.operation.as_ref().map(|EventName(name)| name);
+        operation.is_none_or(|wanted| *wanted == record.operation)
+            && (self.actor.as_ref()).is_none_or(|wanted| *wanted == record.actor)
             && self
                 .since
                 .is_none_or(|since| record.at >= since.timestamp())
@@ -174,6 +178,20 @@ fn key_of(cursor: &str) -> Result<String> {
         let problem = "expected the `next` of the previous page";
         AuthError::invalid(vec![FieldError::new("after", problem)])
     })
+}
+
+/// A misspelt name would match nothing, and look as if nothing had happened.
+impl TryFrom<String> for EventName {
+    type Error = String;
+
+    fn try_from(name: String) -> std::result::Result<EventName, Self::Error> {
+        let mut known = TABLE.iter().map(|it| it.name).chain(event_name::ALL);
+        if known.any(|known| known == name) {
+            return Ok(EventName(name));
+        }
+        let others = event_name::ALL.join(", ");
+        Err(format!("expected the name of an operation, or {others}"))
+    }
 }
 
 impl Default for Limit {

@@ -300,7 +300,7 @@ fn all_keys_of_an_account_end_in_one_batch() {
     api_key::end_all(user_id, &mut batch, &call.ports).unwrap();
     let chain = Chain::at(user_id, head);
     chain
-        .append(Event::success("a_reset"), &mut batch, &call)
+        .append(Event::success("force_password_reset"), &mut batch, &call)
         .unwrap();
     assert_eq!(call.commit(batch).unwrap(), Commit::Done);
     for key in keys {

@@ -8,7 +8,7 @@ use super::page::{self, Forms, Frame, MessagePage};
 use super::visit::Visit;
 use super::{AGENT_SIGN_IN, RESET_PASSWORD, SIGN_IN, SIGN_UP, VERIFY_EMAIL};
 use crate::domain::accounts::account::Account;
-use crate::domain::audit::{Chain, Event};
+use crate::domain::audit::{Chain, Event, event_name};
 use crate::domain::sessions::session::Session;
 use crate::domain::sessions::sign_in_request::{self, Deliver, Purpose, SignInRequest, State};
 use crate::error::{ErrorKind, Result};
@@ -24,8 +24,6 @@ use crate::types::id::Id;
 const ASKED: &str = "asked";
 /// The decision of a user who wants to verify the address first.
 const SEND_CODE: &str = "send_code";
-/// What audit records call the decision of a user.
-const SIGN_IN_FOR_AGENT: &str = "sign_in_for_agent";
 /// How often a decision is tried again because something else happened to the account.
 const MAX_ATTEMPTS: usize = 10;
 
@@ -200,10 +198,13 @@ fn decide(
     visit: &Visit,
 ) -> Result<Commit> {
     let (state, event) = match is_allowed {
-        true => (State::Allowed, Event::success(SIGN_IN_FOR_AGENT)),
+        true => (
+            State::Allowed,
+            Event::success(event_name::SIGN_IN_FOR_AGENT),
+        ),
         false => (
             State::Denied,
-            Event::refused(SIGN_IN_FOR_AGENT, "access_denied"),
+            Event::refused(event_name::SIGN_IN_FOR_AGENT, "access_denied"),
         ),
     };
     let call = &visit.call;

@@ -9,7 +9,7 @@ use crate::domain::access::actor;
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::permission::Grant;
 use crate::domain::accounts::role::{self, RoleName};
-use crate::domain::audit::{Chain, Event};
+use crate::domain::audit::{Chain, Event, event_name};
 use crate::domain::delegations::approval::{self, Approval};
 use crate::domain::sessions::session::{self, Session};
 use crate::error::Result;
@@ -21,9 +21,6 @@ use crate::storage::batch::{Batch, Commit};
 use crate::storage::record::{Found, Stored};
 use crate::storage::retry::{self, Race};
 use crate::types::id::Id;
-
-/// What audit records call the decision of a user.
-const APPROVE_CALL: &str = "approve_call";
 
 #[derive(Template)]
 #[template(path = "approve.html")]
@@ -139,8 +136,8 @@ fn decide(
         return Ok(Commit::Conflict);
     }
     let event = match is_allowed {
-        true => Event::success(APPROVE_CALL),
-        false => Event::refused(APPROVE_CALL, "access_denied"),
+        true => Event::success(event_name::APPROVE_CALL),
+        false => Event::refused(event_name::APPROVE_CALL, "access_denied"),
     };
     let asked = &approval.value;
     let event = event

@@ -6,7 +6,7 @@ use super::form_token::{ConsentToken, TTL};
 use super::page::{self, ConsentPage, Doubt, Forms, ScopeRow};
 use super::visit::Visit;
 use crate::domain::accounts::account::Account;
-use crate::domain::audit::{Chain, Event};
+use crate::domain::audit::{Chain, Event, event_name};
 use crate::domain::clients::redirect_uri::Receiver;
 use crate::domain::delegations::authorization_code::AuthorizationCode;
 use crate::domain::delegations::delegation::{self, Delegation};
@@ -22,8 +22,6 @@ use crate::ports::Expect;
 use crate::storage::batch::{Batch, Commit};
 use crate::types::secret::Secret;
 
-/// What audit records call the decision of a user.
-const AUTHORIZE_CLIENT: &str = "authorize_client";
 /// How often a decision is tried again because something else happened to the account.
 const MAX_ATTEMPTS: usize = 10;
 
@@ -183,8 +181,8 @@ fn decide(
     };
     let chosen = chosen.unwrap_or_default();
     let event = match &refused {
-        None => Event::success(AUTHORIZE_CLIENT).detail("scope", chosen.to_text()),
-        Some(error) => Event::refused(AUTHORIZE_CLIENT, error.code),
+        None => Event::success(event_name::AUTHORIZE_CLIENT).detail("scope", chosen.to_text()),
+        Some(error) => Event::refused(event_name::AUTHORIZE_CLIENT, error.code),
     };
     let event = event
         .by(user_id)

@@ -12,7 +12,7 @@ use super::key_set::ClientKeys;
 use super::places::Places;
 use super::redirect_uri::RedirectUris;
 use crate::domain::accounts::scopes::Scopes;
-use crate::domain::audit::{Chain, Event, Head, UnknownAccount};
+use crate::domain::audit::{Chain, Event, Head, UnknownAccount, event_name};
 use crate::domain::call::Call;
 use crate::domain::display_text::DisplayText;
 use crate::domain::throttle;
@@ -39,13 +39,6 @@ pub(super) const PLACES: Places = Places {
 };
 /// How precisely the last use is known, so that not every use writes.
 const PRECISION: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// What audit records call a registration.
-const REGISTER: &str = "register_client";
-/// What audit records call a change by the client itself (RFC 7592 section 2.2).
-const UPDATE: &str = "update_registration";
-/// What audit records call a deletion by the client itself (RFC 7592 section 2.3).
-const DELETE: &str = "delete_registration";
 
 /// A registration, as stored with its client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,7 +167,13 @@ fn attempt(
         let ttl_ms = u64::try_from(REPEATED.as_millis()).ok();
         batch.put(key.to_owned(), expect, &client_id, ttl_ms);
     }
-    append(client.event(REGISTER), &client_id, None, &mut batch, call)?;
+    append(
+        client.event(event_name::REGISTER_CLIENT),
+        &client_id,
+        None,
+        &mut batch,
+        call,
+    )?;
     Ok(call.commit(batch)?.then(Registered {
         client,
         client_secret,
@@ -231,7 +230,13 @@ pub fn update(
     }
     let mut batch = Batch::new();
     client.write(Expect::At(old.version.clone()), &mut batch, call.now());
-    append(client.event(UPDATE), client_id, head, &mut batch, call)?;
+    append(
+        client.event(event_name::UPDATE_REGISTRATION),
+        client_id,
+        head,
+        &mut batch,
+        call,
+    )?;
     Ok(call.commit(batch)?.then(client))
 }
 
@@ -242,7 +247,8 @@ pub fn delete(client: &Stored<Client>, head: Found<Head>, call: &Call) -> Result
     let expect = Expect::At(client.version.clone());
     batch.delete(Client::key(client_id), expect);
     batch.delete(client.value.index_key(), Expect::Any);
-    let event = Event::success(DELETE).detail("client_id", client_id.to_string());
+    let event =
+        Event::success(event_name::DELETE_REGISTRATION).detail("client_id", client_id.to_string());
     append(event, client_id, head, &mut batch, call)?;
     Ok(call.commit(batch)?.then(()))
 }

@@ -10,6 +10,7 @@ use super::client_id::ClientId;
 use super::document_url::DocumentUrl;
 use super::dynamic_registration::{self, ClientMetadata, DynamicRegistration};
 use super::places::Places;
+use crate::domain::audit::event_name;
 use crate::domain::call::Call;
 use crate::error::Result;
 use crate::ports::Expect;
@@ -37,9 +38,6 @@ pub(super) const PLACES: Places = Places {
     // Its document says the same at the next request.
     unused: Duration::from_secs(60 * 60),
 };
-
-/// What audit records call a document that is new or has changed.
-const FETCH: &str = "fetch_client_document";
 
 /// What is known of a document.
 pub enum Known {
@@ -140,7 +138,7 @@ fn attempt(
     let state = Some(now + fresh_for);
     note_state(&client.client_id, state, fresh_for + KEPT, &mut batch);
     if is_changed {
-        let event = client.event(FETCH);
+        let event = client.event(event_name::FETCH_CLIENT_DOCUMENT);
         dynamic_registration::append(event, &client.client_id, head, &mut batch, call)?;
     }
     Ok(call.commit(batch)?.then(client))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::refresh_token::RefreshToken;
 use super::session::{self, Session};
 use crate::domain::access::agent::Agent;
-use crate::domain::audit::Event;
+use crate::domain::audit::{Event, event_name};
 use crate::domain::call::Call;
 use crate::error::Result;
 use crate::storage::batch::{Batch, Commit};
@@ -14,9 +14,6 @@ use crate::storage::retry::Race;
 
 /// The precision of the last use, which avoids a write for every page.
 const TOUCH_EVERY: Duration = Duration::from_secs(60 * 60);
-
-/// What audit records call the use of a cookie.
-const USE: &str = "use_cookie";
 
 /// Returns the live session of a cookie, or `None` for any other text. Notes the use.
 ///
@@ -44,8 +41,11 @@ pub fn session(cookie: &str, call: &Call) -> Result<Option<Session>> {
     if !session.is_current(&token, ports)? {
         if session.replayed(&token, call)?.is_none() {
             // If this loses a race, the next page tries again.
-            let (Race::Won(()) | Race::Lost) =
-                session::end(&found, Event::refused(USE, "reused"), call)?;
+            let (Race::Won(()) | Race::Lost) = session::end(
+                &found,
+                Event::refused(event_name::USE_COOKIE, "reused"),
+                call,
+            )?;
         }
         return Ok(None);
     }

@@ -10,7 +10,7 @@ use super::rotation::Rotations;
 use crate::domain::accounts::account::Account;
 use crate::domain::accounts::username::Username;
 use crate::domain::actor_id::ActorId;
-use crate::domain::audit::{Chain, Event, Head};
+use crate::domain::audit::{Chain, Event, Head, event_name};
 use crate::domain::call::Call;
 use crate::domain::credentials::api_key::{self, EndApiKeys, EndedSessions};
 use crate::domain::delegations::authorization_code::AuthorizationCode;
@@ -504,7 +504,7 @@ pub fn sweep(after: Option<&str>, limit: u32, call: &Call) -> Result<Swept> {
         if let Some(session) = session
             && is_dead(&session.value, call)?
         {
-            let event = Event::success("session_expiry");
+            let event = Event::success(event_name::SESSION_EXPIRY);
             swept.deleted += u32::from(end(&session, event, call)?.is_won());
         }
     }
