@@ -221,7 +221,8 @@ fn grants_of_permissions_that_user_auth_does_not_have_are_refused_as_input() {
     let created = world.run_as(bearer(&alice), "create_client", client(&[]));
     let client_id = created.unwrap()["client_id"].clone();
     let changed = |grants: &[&str]| json!({"client_id": client_id, "scopes": grants});
-    let inputs: [(&str, &dyn Fn(&[&str]) -> Value); 4] = [
+    type Input<'a> = &'a dyn Fn(&[&str]) -> Value;
+    let inputs: [(&str, Input); 4] = [
         ("define_role", &role),
         ("create_api_key", &key),
         ("create_client", &client),
