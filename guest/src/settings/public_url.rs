@@ -146,6 +146,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn its_endpoint_is_not_too_long_for_the_url_of_a_resource_server() {
+        let longest = format!("{:a<252}", "https://auth.example.com/");
+        assert!(PublicUrl::parse(&longest).is_some());
+        assert!(ResourceUrl::try_from(format!("{longest}/mcp")).is_ok());
+        assert_eq!(PublicUrl::parse(&format!("{longest}a")), None);
+    }
+
     proptest! {
         #[test]
         fn its_endpoint_is_the_url_of_a_resource_server(
