@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use super::page::{self, AgentRow, AppRow, AppsPage, Doubt, Forms, ServiceRow};
+use super::page::{self, AgentRow, AppRow, AppsPage, Forms, ServiceRow, Unverified};
 use super::texts::Texts;
 use super::visit::Visit;
 use super::{APPS, sign_in};
@@ -119,7 +119,7 @@ fn apps<'a>(grants: &'a [GrantView], texts: &Texts) -> Vec<AppRow<'a>> {
                 AppRow {
                     name: app.0,
                     client_id,
-                    doubt: Doubt::about(grant.client_registration, &grant.client_id),
+                    unverified: Unverified::about(grant.client_registration, &grant.client_id),
                     services: vec![service],
                 },
             ),

@@ -3,7 +3,7 @@
 use super::SIGN_IN;
 use super::authorize::{explain, tell_client};
 use super::form_token::{ConsentToken, TTL};
-use super::page::{self, ConsentPage, Doubt, Forms, ScopeRow};
+use super::page::{self, ConsentPage, Forms, ScopeRow, Unverified};
 use super::visit::Visit;
 use crate::domain::accounts::account::Account;
 use crate::domain::audit::{Chain, Event, event_name};
@@ -54,7 +54,7 @@ pub fn show(request: &AuthorizationRequest, session: &Session, visit: &Visit) ->
     let page = ConsentPage {
         frame: visit.frame(),
         client: request.client.client_name.as_str(),
-        doubt: Doubt::about(
+        unverified: Unverified::about(
             request.client.registration_kind(),
             &request.client.client_id,
         ),

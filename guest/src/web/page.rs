@@ -37,7 +37,7 @@ pub struct ConsentPage<'a> {
     /// The name of the client.
     pub client: &'a str,
     /// Why this name may be wrong.
-    pub doubt: Option<Doubt<'a>>,
+    pub unverified: Option<Unverified<'a>>,
     /// The name of the resource server.
     pub resource_name: &'a str,
     /// The URL of the resource server.
@@ -60,22 +60,25 @@ pub struct ConsentPage<'a> {
 }
 
 /// Why the name of a client may be wrong: no administrator vouches for it.
-pub enum Doubt<'a> {
+pub enum Unverified<'a> {
     /// The client has registered itself.
     SelfRegistered,
     /// The name comes from a metadata document at this host.
     DocumentAt(&'a str),
 }
 
-impl<'a> Doubt<'a> {
-    /// Returns the doubt about the name of a client, or `None` if an administrator vouches
+impl<'a> Unverified<'a> {
+    /// Returns why the name of a client is unverified, or `None` if an administrator vouches
     /// for it.
-    pub fn about(registration: RegistrationKind, client_id: &'a ClientId) -> Option<Doubt<'a>> {
+    pub fn about(
+        registration: RegistrationKind,
+        client_id: &'a ClientId,
+    ) -> Option<Unverified<'a>> {
         if registration.is_verified() {
             return None;
         }
-        let document = client_id.document_host().map(Doubt::DocumentAt);
-        Some(document.unwrap_or(Doubt::SelfRegistered))
+        let document = client_id.document_host().map(Unverified::DocumentAt);
+        Some(document.unwrap_or(Unverified::SelfRegistered))
     }
 }
 
@@ -100,7 +103,7 @@ pub struct AppRow<'a> {
     /// The id of the client.
     pub client_id: String,
     /// Why this name may be wrong.
-    pub doubt: Option<Doubt<'a>>,
+    pub unverified: Option<Unverified<'a>>,
     /// What it has access to.
     pub services: Vec<ServiceRow<'a>>,
 }
