@@ -1,36 +1,27 @@
 //! The URL of this service.
 
+use crate::domain::resources::resource_url::ResourceUrl;
+
 /// What a public URL has to be.
 pub const EXPECTED: &str = "the URL of this service as its clients write it, such as \
-    https://auth.example.com: https, or http on localhost, in lower case up to the path, \
-    without a slash at the end, the segments . and .., a query, a fragment or a password, and \
-    with at most 252 bytes";
+    https://auth.example.com: https, or http on this machine, in lower case up to the path, \
+    without a slash at the end, the segments . and .., escapes, a query, a fragment, a password \
+    and the port that the scheme implies, and with at most 252 bytes";
 
 /// With the path of an endpoint it is still short enough for the URL of a resource server.
 const MAX_BYTES: usize = 252;
 
 /// Where clients reach this service. They compare it byte by byte (RFC 8414 section 3.3),
-/// so it is kept in the spelling of the operator, and never taken from a request.
+/// so it is kept in the spelling of the operator, and never taken from a request. That is
+/// also the spelling of browsers, whose `Origin` is compared with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl(String);
 
 impl PublicUrl {
     /// Parses the URL.
     pub fn parse(text: &str) -> Option<PublicUrl> {
-        let (is_secure, rest) = match text.strip_prefix("https://") {
-            Some(rest) => (true, rest),
-            None => (false, text.strip_prefix("http://")?),
-        };
-        let (authority, path) = match rest.find('/') {
-            Some(at) => rest.split_at(at),
-            None => (rest, ""),
-        };
-        let host = host(authority)?;
-        let is_loopback = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
-        let is_good = text.len() <= MAX_BYTES
-            && (is_secure || is_loopback)
-            && !path.split('/').skip(1).any(is_ambiguous)
-            && path.bytes().all(is_of_a_path);
+        let url = ResourceUrl::try_from(text.to_owned()).ok()?;
+        let is_good = url.as_str() == text && text.len() <= MAX_BYTES && !text.contains('%');
         is_good.then(|| PublicUrl(text.to_owned()))
     }
 
@@ -57,44 +48,11 @@ impl PublicUrl {
     }
 }
 
-/// Returns the host of an authority without a user name.
-fn host(authority: &str) -> Option<&str> {
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (authority, None),
-    };
-    if port.is_some_and(|port| port.parse::<u16>().is_err() || port.starts_with('+')) {
-        return None;
-    }
-    let address = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
-    let is_of_host = |byte: u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-')
-    };
-    let is_good = match address {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => !host.is_empty() && host.bytes().all(is_of_host),
-    };
-    is_good.then_some(host)
-}
-
-/// Reports whether programs leave out this segment of a path, or follow it.
-fn is_ambiguous(segment: &str) -> bool {
-    matches!(segment, "" | "." | "..")
-}
-
-/// Characters of a path that need no encoding (RFC 3986 section 3.3), and the slash.
-fn is_of_a_path(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::resources::resource_url::ResourceUrl;
 
     #[test]
     fn only_urls_that_clients_can_compare_byte_by_byte_are_accepted() {
@@ -136,7 +94,16 @@ mod tests {
             "HTTPS://auth.example.com",
             "https://auth.example.com:x",
             "https://auth.example.com:99999",
-            "https://auth.example.com:+443",
+            "https://auth.example.com:+8443",
+            "https://auth.example.com:443",
+            "https://auth.example.com:08443",
+            "https://auth.example.com:",
+            "https://.",
+            "https://./a",
+            "https://1.2.3.256",
+            "https://xn--a",
+            "https://[0:0:0:0:0:0:0:1]",
+            "https://auth.example.com/%61",
             "https://auth.example.com/a b",
             "https://auth.example.com/\u{e4}",
             " https://auth.example.com",
@@ -156,12 +123,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn its_endpoint_is_the_url_of_a_resource_server(
-            text in "(https|http)://(localhost|\\[[0-9a-f:]{2,9}\\]|[a-z0-9.-]{1,9})(:[0-9]{0,5})?[/.a~!$&'()*+,;=:@_-]{0,8}a{0,250}"
+        fn its_endpoint_is_the_url_of_a_resource_server_and_its_origin_that_of_browsers(
+            text in "(https|http)://(localhost|127(\\.[0-9]{1,3}){0,3}|\\[[0-9a-f:]{2,9}\\]|(xn--)?[a-z0-9._-]{1,9})(:[0-9]{0,5})?[/.a~!$&'()*+,;=:@_-]{0,8}a{0,250}"
         ) {
-            if PublicUrl::parse(&text).is_some() {
+            if let Some(public) = PublicUrl::parse(&text) {
                 let endpoint = ResourceUrl::try_from(format!("{text}/mcp"));
                 prop_assert!(endpoint.is_ok(), "{}", text);
+                let browser = url::Url::parse(&text).expect("browsers take it for a URL");
+                prop_assert_eq!(public.origin(), browser.origin().ascii_serialization());
+                prop_assert_eq!(public.path(), browser.path().trim_end_matches('/'));
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use fluent_uri::Uri;
 use fluent_uri::component::{Authority, Host};
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
 /// The parts of an `http` or `https` URI (RFC 9110 section 4.2) without a user name.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,7 +66,8 @@ fn parse_port(digits: &str) -> Option<u16> {
 }
 
 /// Reports whether a host is a name. Browsers take a name whose last label is a number for
-/// an IPv4 address (`127.1`, `0x7f000001`), and decode escaped characters.
+/// an IPv4 address (`127.1`, `0x7f000001`), decode escaped characters, and refuse a label
+/// that begins with `xn--` and encodes nothing.
 fn is_name(host: &str) -> bool {
     let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     let labels = host.strip_suffix('.').unwrap_or(host);
@@ -73,7 +75,14 @@ fn is_name(host: &str) -> bool {
     let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
         || last.starts_with("0x")
         || last.starts_with("0X");
-    host.bytes().all(is_of_name) && !is_number
+    host.bytes().all(is_of_name) && !is_number && is_encoded(host)
+}
+
+/// Reports whether the labels that begin with `xn--` encode characters (UTS #46 section 4).
+fn is_encoded(host: &str) -> bool {
+    let deny = AsciiDenyList::URL;
+    let ascii = Uts46::new().to_ascii(host.as_bytes(), deny, Hyphens::Allow, DnsLength::Ignore);
+    ascii.is_ok_and(|ascii| ascii.eq_ignore_ascii_case(host))
 }
 
 #[cfg(test)]
@@ -128,6 +137,9 @@ mod tests {
             "https://example.1./",
             "https://./",
             "https://256.0.0.1/",
+            "https://xn--a/",
+            "https://xn--/",
+            "https://a.xn--example-.com/",
             "https://ex%61mple.com/",
             "https://example!com/",
             "https://*.example.com/",

@@ -1,5 +1,7 @@
 //! The URLs of resource servers, which tokens name as their audience (RFC 8707 section 2).
 
+use std::net::Ipv6Addr;
+
 use fluent_uri::Uri;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,8 +14,8 @@ const MAX_BYTES: usize = 256;
 /// a query and a fragment, with at most 256 bytes.
 ///
 /// Clients write the same URL differently. It is kept in one form: scheme and host in lower
-/// case, without the port that the scheme implies, and without a slash at the end
-/// (RFC 3986 section 6.2).
+/// case, an IPv6 address as short as can be (RFC 5952), without the port that the scheme
+/// implies, and without a slash at the end (RFC 3986 section 6.2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("format" = "uri", "maxLength" = MAX_BYTES))]
@@ -47,7 +49,7 @@ impl TryFrom<String> for ResourceUrl {
         if path.split('/').skip(1).any(is_ambiguous) {
             return Err("expected a path without empty segments, '.' and '..'");
         }
-        let host = parts.host.to_ascii_lowercase();
+        let host = one_form(parts.host);
         let (scheme, implied) = match parts.is_secure {
             true => ("https", 443),
             false => ("http", 80),
@@ -55,6 +57,19 @@ impl TryFrom<String> for ResourceUrl {
         let port = parts.port.filter(|port| *port != implied);
         let port = port.map_or(String::new(), |port| format!(":{port}"));
         Ok(ResourceUrl(format!("{scheme}://{host}{port}{path}")))
+    }
+}
+
+/// Returns the one form of a host.
+fn one_form(host: &str) -> String {
+    let literal = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let address = literal.and_then(|literal| literal.parse::<Ipv6Addr>().ok());
+    match address {
+        // The form with an IPv4 address in it can be longer than the text.
+        Some(address) if address.to_ipv4_mapped().is_none() => format!("[{address}]"),
+        _ => host.to_ascii_lowercase(),
     }
 }
 
@@ -105,7 +120,11 @@ mod tests {
                 "http://localhost:8000/mcp",
                 &["http://localhost:8000/mcp", "http://LOCALHOST:8000/mcp/"],
             ),
-            ("http://[::1]", &["http://[::1]:80/", "HTTP://[::1]"]),
+            (
+                "http://[::1]",
+                &["http://[::1]:80/", "HTTP://[::1]", "http://[0:0::0:1]"],
+            ),
+            ("https://[2001:db8::a]", &["https://[2001:DB8:0::000A]"]),
             ("https://x.example:80", &["https://x.example:80/"]),
             ("https://x.example/a%2Fb", &["https://x.example/a%2Fb"]),
         ] {

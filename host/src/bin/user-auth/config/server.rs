@@ -18,10 +18,10 @@ pub(crate) struct Server {
     #[schemars(extend("x-env" = "USER_AUTH_ALLOWED_HOSTS"))]
     pub(crate) allowed_hosts: Vec<String>,
     /// The URL of this service as its clients write it, such as `https://auth.example.com`:
-    /// https, or http on localhost, without a slash at the end, a query or a fragment. It is
-    /// used exactly as written: as the issuer of tokens, and for the addresses in the server
-    /// card and in `/openapi.json`. Default: none.
-    #[schemars(length(max = 256), extend("x-env" = "USER_AUTH_PUBLIC_URL"))]
+    /// https, or http on this machine, as browsers spell it, without a slash at the end, a
+    /// query or a fragment. It is used exactly as written: as the issuer of tokens, and for the
+    /// addresses in the server card and in `/openapi.json`. Default: none.
+    #[schemars(length(max = 252), extend("x-env" = "USER_AUTH_PUBLIC_URL"))]
     pub(crate) public_url: Option<String>,
     /// The certificate for TLS. Default: plain HTTP.
     pub(crate) tls: Option<Tls>,
