@@ -6,6 +6,7 @@ mod client;
 mod delivery;
 mod documents;
 mod keys;
+mod output;
 mod password_hash;
 mod signing;
 mod store;
