@@ -1,5 +1,7 @@
 //! Roles and permissions, and what every administrative operation has in common.
 
+mod explanations;
+mod misspelt;
 mod users;
 
 use serde_json::{Value, json};
@@ -203,108 +205,6 @@ fn every_administrative_operation_requires_its_permission() {
         let answer = as_whom(bearer(&right));
         assert!(answer.is_ok(), "{operation}: {answer:?}");
     }
-}
-
-#[test]
-fn grants_of_permissions_that_user_auth_does_not_have_are_refused_as_input() {
-    let world = World::new();
-    let alice = world.user("alice", &["*"]);
-    let role = |grants: &[&str]| json!({"role": "clerk", "permissions": grants});
-    let key = |grants: &[&str]| json!({"name": "ci", "scopes": grants});
-    let client = |grants: &[&str]| {
-        json!({
-            "client_name": "Desk",
-            "redirect_uris": ["https://desk.example/cb"],
-            "scopes": grants,
-        })
-    };
-    let created = world.run_as(bearer(&alice), "create_client", client(&[]));
-    let client_id = created.unwrap()["client_id"].clone();
-    let changed = |grants: &[&str]| json!({"client_id": client_id, "scopes": grants});
-    type Input<'a> = &'a dyn Fn(&[&str]) -> Value;
-    let inputs: [(&str, Input); 4] = [
-        ("define_role", &role),
-        ("create_api_key", &key),
-        ("create_client", &client),
-        ("update_client", &changed),
-    ];
-    for (operation, input) in inputs {
-        let run = |input| world.run_as(bearer(&alice), operation, input);
-        for misspelt in [
-            "user-auth:user:read",
-            "user-auth:usres:*",
-            "user-auth:users",
-            "user-auth:users:read:*",
-        ] {
-            let answer = run(input(&["billing:read", misspelt]));
-            assert_eq!(answer, Err(-32000), "{operation} {misspelt}");
-        }
-        for good in [
-            "user-auth:users:read",
-            "user-auth:users:*",
-            "user-auth:metrics:read",
-            "user-auth:*",
-            "*",
-            "user:read",
-            "user-authority:read",
-        ] {
-            let answer = run(input(&[good]));
-            assert!(answer.is_ok(), "{operation} {good}: {answer:?}");
-        }
-    }
-    let mut misspelt = role(&["*", "user-auth:user:read"]);
-    misspelt["access_token"] = alice["access_token"].clone();
-    let error = testing::invoke("define_role", misspelt, &world.call()).unwrap_err();
-    let problem = error.details()["fields"][0].clone();
-    assert_eq!(problem["path"], "$.permissions[1]");
-    let problem = problem["problem"].as_str().unwrap();
-    assert!(problem.contains("user-auth:users:read, "), "{problem}");
-}
-
-/// Such grants may have been stored before input with them was refused.
-#[test]
-fn stored_grants_of_permissions_that_user_auth_does_not_have_stay_manageable() {
-    let world = World::new();
-    let alice = world.user("alice", &["*"]);
-    let run = |operation: &str, input| world.run_as(bearer(&alice), operation, input).unwrap();
-    let grants = ["user-auth:users:read"];
-    let role = json!({"role": "clerk", "permissions": grants});
-    run("define_role", role.clone());
-    let key = run("create_api_key", json!({"name": "ci", "scopes": grants}));
-    let client = json!({
-        "client_name": "Desk",
-        "redirect_uris": ["https://desk.example/cb"],
-        "scopes": grants,
-    });
-    let client = run("create_client", client);
-    for (stored, bytes) in world.entries() {
-        let is_meant = ["role/clerk", "api-key/", "client/"];
-        if is_meant.iter().any(|prefix| stored.starts_with(prefix)) {
-            let text = String::from_utf8(bytes).unwrap();
-            let text = text.replace(grants[0], "user-auth:user:read");
-            world.tamper(&stored, Some(text.into_bytes()));
-        }
-    }
-    let misspelt = json!(["user-auth:user:read"]);
-    let roles = run("list_roles", json!({}));
-    let clerk = roles["roles"].as_array().unwrap().iter();
-    let clerk: Vec<&Value> = clerk.filter(|it| it["role"] == "clerk").collect();
-    assert_eq!(clerk[0]["permissions"], misspelt);
-    let keys = run("list_api_keys", json!({}));
-    assert_eq!(keys["api_keys"][0]["scopes"], misspelt);
-    let clients = run("list_clients", json!({}));
-    assert_eq!(clients["clients"][0]["scopes"], misspelt);
-    let key_id = json!({"key_id": key["key_id"]});
-    run("rotate_api_key", key_id.clone());
-    run("revoke_api_key", key_id);
-    let client_id = json!({"client_id": client["client_id"]});
-    let mut renamed = client_id.clone();
-    renamed["client_name"] = json!("Bureau");
-    assert_eq!(run("update_client", renamed)["scopes"], misspelt);
-    run("delete_client", client_id);
-    run("assign_role", json!({"username": "alice", "role": "clerk"}));
-    run("define_role", role);
-    run("delete_role", json!({"role": "clerk"}));
 }
 
 #[test]
@@ -569,76 +469,6 @@ fn permissions_are_checked_for_the_owner_of_the_token_or_else_for_the_caller() {
         .unwrap();
     assert_eq!(check(Principal::Anonymous, input), no_subject);
     assert_eq!(check(bearer(&bob), own), no_subject);
-}
-
-#[test]
-fn explanations_name_the_role_and_grant_or_the_reason() {
-    let world = World::new();
-    let bob = world.user("bob", &["billing:*", "sales:read"]);
-    let explain = |input| world.run_as(bearer(&bob), "explain_permissions", input);
-    let explained = explain(json!({"permission": "billing:invoices:read"})).unwrap();
-    assert_eq!(
-        explained,
-        json!({
-            "user_id": world.get_user("bob")["user_id"],
-            "grants": [
-                {"grant": "billing:*", "role": "role-of-bob"},
-                {"grant": "sales:read", "role": "role-of-bob"},
-            ],
-            "decision": {
-                "permission": "billing:invoices:read",
-                "allowed": true,
-                "given_by": [{"grant": "billing:*", "role": "role-of-bob"}],
-            },
-        })
-    );
-    let withheld = |username: &str, permission: &str| {
-        let input = json!({"username": username, "permission": permission});
-        let explained = world.operator("explain_permissions", input).unwrap();
-        assert_eq!(explained["decision"]["allowed"], false);
-        explained["decision"]["withheld"]
-            .as_str()
-            .unwrap()
-            .to_owned()
-    };
-    assert_eq!(
-        withheld("bob", "sales:write"),
-        "none of the user's roles grants it: role-of-bob"
-    );
-    world.user("carol", &[]);
-    assert_eq!(withheld("carol", "sales:read"), "the user has no role");
-    world
-        .operator("disable_user", json!({"username": "bob"}))
-        .unwrap();
-    assert_eq!(withheld("bob", "sales:read"), "the account is disabled");
-}
-
-#[test]
-fn explaining_permissions_of_other_users_requires_a_permission_and_of_oneself_none() {
-    let world = World::new();
-    let bob = world.user("bob", &["billing:*"]);
-    world.user("carol", &[]);
-    let explain = |input| world.run_as(bearer(&bob), "explain_permissions", input);
-    let own_id = world.get_user("bob")["user_id"].clone();
-    for own in [
-        json!({}),
-        json!({"username": "BOB"}),
-        json!({"user_id": own_id}),
-    ] {
-        assert_eq!(explain(own).unwrap()["user_id"], own_id);
-    }
-    let carols_id = world.get_user("carol")["user_id"].clone();
-    // The refusal does not reveal whether the user exists.
-    for other in [
-        json!({"username": "carol"}),
-        json!({"username": "nobody"}),
-        json!({"user_id": carols_id}),
-        json!({"user_id": "0".repeat(32)}),
-    ] {
-        assert_eq!(explain(other.clone()), Err(-32002), "{other}");
-    }
-    let answer = world.run("explain_permissions", json!({}));
-    assert_eq!(answer, Err(-32001));
 }
 
 #[test]
