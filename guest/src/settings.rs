@@ -4,6 +4,7 @@
 mod accent;
 mod approvals;
 mod public_url;
+mod values;
 mod variables;
 
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::ports::{Algorithm, HashParameters};
 pub use accent::AccentColor;
 pub use approvals::Approvals;
 pub use public_url::PublicUrl;
-pub use variables::InvalidSetting;
+pub use values::InvalidSetting;
 
 const DAY: u64 = 24 * 60 * 60;
 /// Upper limit by NIST SP 800-63B-4 section 3.2.2.

@@ -340,6 +340,41 @@ fn the_check_finds_what_would_stop_a_start_and_exits_with_3() {
 }
 
 #[test]
+fn the_check_finds_all_mistakes_of_the_component_and_of_the_program_at_once() {
+    let text = "[tokens]\naudience = 'a'\nother_audiences = ['a']\n\
+        [passwords]\nargon2_memory_kib = 8000\nargon2_iterations = 1\n\
+        [server]\nlisten = '0.0.0.0:8000'\n";
+    let (code, said) = program().check("c.toml", text);
+    assert_eq!(code, Some(3), "{said}");
+    for part in [
+        "c.toml:3:1: tokens.other_audiences is 'a'; expected names",
+        "c.toml:5:1: passwords.argon2_memory_kib is '8000'; expected at least",
+        "could call without credentials",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn a_wrong_entry_of_a_list_is_named() {
+    for (text, entry) in [
+        ("[mcp]\ntoolsets = ['auth', 'user']", "'user'"),
+        (
+            "[server]\npublic_url = 'http://localhost:8000'\n[oauth]\nenabled = true\n\
+             approvals = ['delete_user', 'delete_usr']",
+            "'delete_usr'",
+        ),
+    ] {
+        let (code, said) = program().check("c.toml", text);
+        assert_eq!(code, Some(3), "{said}");
+        assert!(
+            said.contains(&format!("; {entry} is none of them")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn a_server_that_cannot_start_names_the_place_of_the_setting() {
     let program = program();
     let text = "[tokens]\naudience = 'a'\nother_audiences = ['a']";

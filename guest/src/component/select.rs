@@ -47,32 +47,37 @@ use crate::error::{AuthError, ErrorKind};
 use crate::json;
 use crate::settings::Settings;
 
-/// Returns the settings in force, or an error if one of them is invalid: a guess
+/// Returns the settings in force, or an error if some of them are invalid: a guess
 /// could be less safe than the intended value. Only the operator, who reads the log,
-/// needs to learn which one it is.
+/// needs to learn which ones these are.
 pub fn settings(asking: &Principal) -> Result<Settings, AuthError> {
     let settings = Settings::from_variables(env::vars());
-    let settings = settings.map_err(|invalid| misconfigured(&invalid.to_string(), asking))?;
+    let settings = settings.map_err(|invalid| {
+        let problems: Vec<String> = invalid.iter().map(ToString::to_string).collect();
+        misconfigured(&problems, asking)
+    })?;
     match ports::unsupported(&settings) {
-        Some(problem) => Err(misconfigured(problem, asking)),
+        Some(problem) => Err(misconfigured(&[problem.to_owned()], asking)),
         None => Ok(settings),
     }
 }
 
-pub fn misconfigured(problem: &str, asking: &Principal) -> AuthError {
-    let fields = json::fields([("problem", problem.into())]);
+/// Logs the problems, and returns the error that tells them to the operator alone.
+pub fn misconfigured(problems: &[String], asking: &Principal) -> AuthError {
     let telemetry = ports::all().telemetry;
-    telemetry.log(
-        crate::ports::Severity::Error,
-        "a setting cannot be used",
-        &fields,
-    );
+    for problem in problems {
+        telemetry.log(
+            crate::ports::Severity::Error,
+            "a setting cannot be used",
+            &json::fields([("problem", problem.as_str().into())]),
+        );
+    }
     let error = AuthError::new(
         ErrorKind::ResourceUnavailable { retry_after: None },
         "The service is not configured rightly; its log says how",
     );
     match asking {
-        Principal::Operator => error.detail("problem", problem),
+        Principal::Operator => error.detail("problems", problems),
         _ => error,
     }
 }

@@ -59,7 +59,7 @@ fn is_misspelt(name: &str) -> bool {
 }
 
 fn toolsets(place: &str, list: &str) -> Result<Toolsets, Refusal> {
-    Toolsets::parse(list).ok_or_else(|| {
+    Toolsets::parse(list).map_err(|_| {
         let message = format!(
             "{place} names an unknown toolset; expected {}",
             Toolsets::EXPECTED

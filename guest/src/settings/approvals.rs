@@ -30,11 +30,11 @@ impl Approvals {
         "update_client",
     ];
 
-    /// Parses a list. Returns `None` if a name stands for no operation that an agent is known to
-    /// call.
-    pub fn parse(list: &str) -> Option<Approvals> {
+    /// Parses a list. Fails with the first name that stands for no operation that an agent is
+    /// known to call.
+    pub fn parse(list: &str) -> Result<Approvals, &str> {
         if list == "none" {
-            return Some(Approvals::Listed(Vec::new()));
+            return Ok(Approvals::Listed(Vec::new()));
         }
         let names = list.split(',').map(|name| {
             let name = name.trim();
@@ -45,9 +45,9 @@ impl Approvals {
                     .iter()
                     .any(|operation| operation.requires.permission() == Some(name)),
             };
-            is_meant.then(|| name.to_owned())
+            is_meant.then(|| name.to_owned()).ok_or(name)
         });
-        Some(Approvals::Listed(names.collect::<Option<_>>()?))
+        Ok(Approvals::Listed(names.collect::<Result<_, _>>()?))
     }
 
     /// Reports whether the list has the name of an operation, or of its permission.

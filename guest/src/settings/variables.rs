@@ -1,157 +1,35 @@
 //! The variables of the environment that settings are read from, and the rules between
 //! them.
 
-use std::fmt;
+use std::mem;
 use std::time::Duration;
 
+use super::values::{
+    InvalidSetting, approvals, boolean, client_documents, client_registration, invalid, number,
+    on_or_off, password_tools, public_url, signing_algorithm, text, tool_errors, toolsets,
+};
 use super::{
     AccentColor, Approvals, ClientDocuments, ClientRegistration, DAY, MAX_CONSECUTIVE_ATTEMPTS,
-    OAuth, PasswordTools, PublicUrl, Settings, Throttling, ToolErrors, argon2_floor_kib,
-    public_url,
+    OAuth, PublicUrl, Settings, Throttling, argon2_floor_kib,
 };
-use crate::domain::access::toolset::Toolsets;
 use crate::domain::display_text::DisplayText;
-use crate::ports::Algorithm;
-
-/// A setting with an invalid value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidSetting {
-    name: String,
-    value: String,
-    expected: String,
-}
-
-impl fmt::Display for InvalidSetting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let InvalidSetting {
-            name,
-            value,
-            expected,
-        } = self;
-        write!(f, "{name} is '{value}'; expected {expected}")
-    }
-}
 
 impl Settings {
     /// Reads the variables. A variable that is not set has its default; an invalid value
-    /// is an error, never a guess.
+    /// is an error, never a guess. Returns all errors, at least one; rules between variables
+    /// are checked once each of them is valid.
     pub fn from_variables(
         variables: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Settings, InvalidSetting> {
-        let mut settings = Settings::default();
-        let mut issuer = None;
-        let mut has_oauth = false;
-        let mut service_name = DisplayText::own("UserAuth");
-        let mut registration = ClientRegistration::default();
-        let mut sign_up = None;
-        let (mut has_delivery, mut has_logo) = (false, false);
-        let mut accent = None;
-        let mut client_documents = ClientDocuments::default();
-        let mut approvals = Approvals::default();
+    ) -> Result<Settings, Vec<InvalidSetting>> {
+        let mut draft = Draft::default();
+        let mut wrong = Vec::new();
         for (name, value) in variables {
-            let Some(setting) = name.strip_prefix("USER_AUTH_") else {
-                continue;
-            };
-            let number = |low, high| number(&name, &value, low, high);
-            match setting {
-                "PUBLIC_URL" => settings.public_url = Some(public_url(&name, &value)?),
-                "ISSUER" => issuer = Some(text(&name, &value)?),
-                "AUDIENCE" => settings.audience = text(&name, &value)?,
-                "OTHER_AUDIENCES" => {
-                    let names = value
-                        .split(',')
-                        .map(|audience| text(&name, audience.trim()));
-                    settings.other_audiences = names.collect::<Result<_, _>>()?;
-                }
-                "SIGNING_ALGORITHM" => {
-                    settings.signing_algorithm = signing_algorithm(&name, &value)?;
-                }
-                "ACCESS_TOKEN_TTL_SECONDS" => {
-                    settings.access_token_ttl = Duration::from_secs(number(1, DAY)?);
-                }
-                "SESSION_IDLE_SECONDS" => {
-                    settings.session_idle = Duration::from_secs(number(1, 366 * DAY)?);
-                }
-                "SESSION_ABSOLUTE_SECONDS" => {
-                    settings.session_absolute = Duration::from_secs(number(1, 366 * DAY)?);
-                }
-                "REFRESH_GRACE_SECONDS" => {
-                    settings.refresh_grace = Duration::from_secs(number(0, 10 * 60)?);
-                }
-                "FRESH_SESSION_SECONDS" => {
-                    settings.fresh_session = Duration::from_secs(number(1, DAY)?);
-                }
-                // NIST SP 800-63B-4: never below 8, even with other factors.
-                "PASSWORD_MIN_LENGTH" => settings.password_min_length = number(8, 128)? as usize,
-                "CODE_TTL_SECONDS" => {
-                    settings.code_ttl = Duration::from_secs(number(1, 10 * 60)?);
-                }
-                "ARGON2_MEMORY_KIB" => {
-                    settings.argon2_memory_kib = number(7 * 1024, 65_536)? as u32
-                }
-                "ARGON2_ITERATIONS" => settings.argon2_iterations = number(1, 10)? as u32,
-                "MCP_TOOL_ERRORS" => settings.tool_errors = tool_errors(&name, &value)?,
-                "MCP_TOOLSETS" => settings.toolsets = Some(toolsets(&name, &value)?),
-                "MCP_READ_ONLY" => settings.read_only = boolean(&name, &value)?,
-                "MCP_PASSWORD_TOOLS" => settings.password_tools = password_tools(&name, &value)?,
-                "MCP_OUTPUT_SCHEMAS" => settings.output_schemas = boolean(&name, &value)?,
-                "OAUTH_ENABLED" => has_oauth = boolean(&name, &value)?,
-                "OAUTH_SERVICE_NAME" => {
-                    let parsed = DisplayText::try_from(value.clone());
-                    service_name = parsed.map_err(|expected| invalid(&name, &value, expected))?;
-                }
-                "OAUTH_REGISTRATION" => registration = client_registration(&name, &value)?,
-                "OAUTH_SIGN_UP" => sign_up = Some(on_or_off(&name, &value)?),
-                "OAUTH_ACCENT_COLOR" => {
-                    let parsed = AccentColor::parse(&value);
-                    accent = Some(parsed.map_err(|expected| invalid(&name, &value, &expected))?);
-                }
-                "HAS_LOGO" => has_logo = boolean(&name, &value)?,
-                "HAS_DELIVERY" => has_delivery = boolean(&name, &value)?,
-                "OAUTH_CLIENT_ID_METADATA_DOCUMENTS" => {
-                    client_documents = self::client_documents(&name, &value)?;
-                }
-                "OAUTH_APPROVALS" => {
-                    let parsed = Approvals::parse(&value);
-                    approvals =
-                        parsed.ok_or_else(|| invalid(&name, &value, Approvals::EXPECTED))?;
-                }
-                "REQUIRE_SIGN_IN" => settings.require_sign_in = boolean(&name, &value)?,
-                "REQUIRE_API_KEY" => settings.require_api_key = boolean(&name, &value)?,
-                _ => settings.throttling.read(setting, number)?,
-            }
+            wrong.extend(draft.read(&name, &value).err());
         }
-        let public_url = settings.public_url.as_ref();
-        if let Some(issuer) = issuer.or_else(|| public_url.map(|url| url.as_str().to_owned())) {
-            settings.issuer = issuer;
+        match wrong.is_empty() {
+            true => draft.finish(),
+            false => Err(wrong),
         }
-        if has_oauth {
-            let public_url = settings.issuer_url()?;
-            if client_documents == ClientDocuments::Loopback && public_url.is_https() {
-                let expected = "public or off, unless USER_AUTH_PUBLIC_URL is http on localhost";
-                let name = "USER_AUTH_OAUTH_CLIENT_ID_METADATA_DOCUMENTS";
-                return Err(invalid(name, "loopback", expected));
-            }
-            let is_open = settings.is_open();
-            settings.oauth = Some(OAuth {
-                public_url,
-                service_name,
-                registration,
-                sign_up: sign_up.unwrap_or(is_open),
-                has_delivery,
-                accent,
-                has_logo,
-                client_documents,
-                approvals,
-            });
-        }
-        if settings.require_sign_in && settings.oauth.is_none() {
-            let expected = "false, or USER_AUTH_OAUTH_ENABLED to be true";
-            return Err(invalid("USER_AUTH_REQUIRE_SIGN_IN", "true", expected));
-        }
-        settings.check_argon2()?;
-        settings.check_audiences()?;
-        Ok(settings)
     }
 
     /// Returns the URL of the authorization server. Its clients compare the issuer of its
@@ -205,6 +83,144 @@ impl Settings {
     }
 }
 
+/// Variables that were read one by one.
+#[derive(Default)]
+struct Draft {
+    settings: Settings,
+    issuer: Option<String>,
+    has_oauth: bool,
+    service_name: Option<DisplayText>,
+    registration: ClientRegistration,
+    sign_up: Option<bool>,
+    has_delivery: bool,
+    has_logo: bool,
+    accent: Option<AccentColor>,
+    client_documents: ClientDocuments,
+    approvals: Approvals,
+}
+
+impl Draft {
+    /// Reads one variable if it is one of this service.
+    fn read(&mut self, name: &str, value: &str) -> Result<(), InvalidSetting> {
+        let Some(setting) = name.strip_prefix("USER_AUTH_") else {
+            return Ok(());
+        };
+        let settings = &mut self.settings;
+        let number = |low, high| number(name, value, low, high);
+        match setting {
+            "PUBLIC_URL" => settings.public_url = Some(public_url(name, value)?),
+            "ISSUER" => self.issuer = Some(text(name, value)?),
+            "AUDIENCE" => settings.audience = text(name, value)?,
+            "OTHER_AUDIENCES" => {
+                let names = value.split(',').map(|audience| text(name, audience.trim()));
+                settings.other_audiences = names.collect::<Result<_, _>>()?;
+            }
+            "SIGNING_ALGORITHM" => settings.signing_algorithm = signing_algorithm(name, value)?,
+            "ACCESS_TOKEN_TTL_SECONDS" => {
+                settings.access_token_ttl = Duration::from_secs(number(1, DAY)?);
+            }
+            "SESSION_IDLE_SECONDS" => {
+                settings.session_idle = Duration::from_secs(number(1, 366 * DAY)?);
+            }
+            "SESSION_ABSOLUTE_SECONDS" => {
+                settings.session_absolute = Duration::from_secs(number(1, 366 * DAY)?);
+            }
+            "REFRESH_GRACE_SECONDS" => {
+                settings.refresh_grace = Duration::from_secs(number(0, 10 * 60)?);
+            }
+            "FRESH_SESSION_SECONDS" => {
+                settings.fresh_session = Duration::from_secs(number(1, DAY)?);
+            }
+            // NIST SP 800-63B-4: never below 8, even with other factors.
+            "PASSWORD_MIN_LENGTH" => settings.password_min_length = number(8, 128)? as usize,
+            "CODE_TTL_SECONDS" => settings.code_ttl = Duration::from_secs(number(1, 10 * 60)?),
+            "ARGON2_MEMORY_KIB" => settings.argon2_memory_kib = number(7 * 1024, 65_536)? as u32,
+            "ARGON2_ITERATIONS" => settings.argon2_iterations = number(1, 10)? as u32,
+            "MCP_TOOL_ERRORS" => settings.tool_errors = tool_errors(name, value)?,
+            "MCP_TOOLSETS" => settings.toolsets = Some(toolsets(name, value)?),
+            "MCP_READ_ONLY" => settings.read_only = boolean(name, value)?,
+            "MCP_PASSWORD_TOOLS" => settings.password_tools = password_tools(name, value)?,
+            "MCP_OUTPUT_SCHEMAS" => settings.output_schemas = boolean(name, value)?,
+            "OAUTH_ENABLED" => self.has_oauth = boolean(name, value)?,
+            "OAUTH_SERVICE_NAME" => {
+                let parsed = DisplayText::try_from(value.to_owned());
+                let parsed = parsed.map_err(|expected| invalid(name, value, expected))?;
+                self.service_name = Some(parsed);
+            }
+            "OAUTH_REGISTRATION" => self.registration = client_registration(name, value)?,
+            "OAUTH_SIGN_UP" => self.sign_up = Some(on_or_off(name, value)?),
+            "OAUTH_ACCENT_COLOR" => {
+                let parsed = AccentColor::parse(value);
+                self.accent = Some(parsed.map_err(|expected| invalid(name, value, &expected))?);
+            }
+            "HAS_LOGO" => self.has_logo = boolean(name, value)?,
+            "HAS_DELIVERY" => self.has_delivery = boolean(name, value)?,
+            "OAUTH_CLIENT_ID_METADATA_DOCUMENTS" => {
+                self.client_documents = client_documents(name, value)?;
+            }
+            "OAUTH_APPROVALS" => self.approvals = approvals(name, value)?,
+            "REQUIRE_SIGN_IN" => settings.require_sign_in = boolean(name, value)?,
+            "REQUIRE_API_KEY" => settings.require_api_key = boolean(name, value)?,
+            _ => settings.throttling.read(setting, number)?,
+        }
+        Ok(())
+    }
+
+    /// Checks the rules between variables.
+    fn finish(mut self) -> Result<Settings, Vec<InvalidSetting>> {
+        let public_url = self.settings.public_url.as_ref();
+        let issuer = self.issuer.take();
+        if let Some(issuer) = issuer.or_else(|| public_url.map(|url| url.as_str().to_owned())) {
+            self.settings.issuer = issuer;
+        }
+        let mut wrong = Vec::new();
+        wrong.extend(self.settings.check_argon2().err());
+        wrong.extend(self.settings.check_audiences().err());
+        wrong.extend(self.check_sign_in().err());
+        match self.oauth() {
+            Ok(oauth) => self.settings.oauth = oauth,
+            Err(problem) => wrong.push(problem),
+        }
+        match wrong.is_empty() {
+            true => Ok(self.settings),
+            false => Err(wrong),
+        }
+    }
+
+    fn check_sign_in(&self) -> Result<(), InvalidSetting> {
+        if !self.settings.require_sign_in || self.has_oauth {
+            return Ok(());
+        }
+        let expected = "false, or USER_AUTH_OAUTH_ENABLED to be true";
+        Err(invalid("USER_AUTH_REQUIRE_SIGN_IN", "true", expected))
+    }
+
+    /// Returns the settings of the authorization server, if it is enabled.
+    fn oauth(&mut self) -> Result<Option<OAuth>, InvalidSetting> {
+        if !self.has_oauth {
+            return Ok(None);
+        }
+        let public_url = self.settings.issuer_url()?;
+        if self.client_documents == ClientDocuments::Loopback && public_url.is_https() {
+            let expected = "public or off, unless USER_AUTH_PUBLIC_URL is http on localhost";
+            let name = "USER_AUTH_OAUTH_CLIENT_ID_METADATA_DOCUMENTS";
+            return Err(invalid(name, "loopback", expected));
+        }
+        let service_name = self.service_name.take();
+        Ok(Some(OAuth {
+            public_url,
+            service_name: service_name.unwrap_or_else(|| DisplayText::own("UserAuth")),
+            registration: self.registration,
+            sign_up: self.sign_up.unwrap_or(self.settings.is_open()),
+            has_delivery: self.has_delivery,
+            accent: self.accent.take(),
+            has_logo: self.has_logo,
+            client_documents: self.client_documents,
+            approvals: mem::take(&mut self.approvals),
+        }))
+    }
+}
+
 impl Throttling {
     /// Reads one variable if it is one of these. `number` returns its value within
     /// bounds: the lower bounds still forgive a typing error or two, and the upper bounds
@@ -235,111 +251,16 @@ impl Throttling {
     }
 }
 
-fn text(name: &str, value: &str) -> Result<String, InvalidSetting> {
-    if value.is_empty() || value.chars().count() > 256 || value.chars().any(char::is_control) {
-        return Err(invalid(name, value, "1 to 256 characters of text"));
-    }
-    Ok(value.to_owned())
-}
-
-fn number(name: &str, value: &str, low: u64, high: u64) -> Result<u64, InvalidSetting> {
-    match value.parse() {
-        Ok(number) if (low..=high).contains(&number) => Ok(number),
-        _ => Err(invalid(
-            name,
-            value,
-            &format!("a whole number from {low} to {high}"),
-        )),
-    }
-}
-
-fn tool_errors(name: &str, value: &str) -> Result<ToolErrors, InvalidSetting> {
-    match value {
-        "auto" => Ok(ToolErrors::Auto),
-        "result" => Ok(ToolErrors::Result),
-        "error" => Ok(ToolErrors::Error),
-        _ => Err(invalid(name, value, "auto, result or error")),
-    }
-}
-
-fn password_tools(name: &str, value: &str) -> Result<PasswordTools, InvalidSetting> {
-    match value {
-        "auto" => Ok(PasswordTools::Auto),
-        "on" => Ok(PasswordTools::On),
-        "off" => Ok(PasswordTools::Off),
-        _ => Err(invalid(name, value, "auto, on or off")),
-    }
-}
-
-fn toolsets(name: &str, value: &str) -> Result<Toolsets, InvalidSetting> {
-    Toolsets::parse(value).ok_or_else(|| invalid(name, value, Toolsets::EXPECTED))
-}
-
-fn client_registration(name: &str, value: &str) -> Result<ClientRegistration, InvalidSetting> {
-    match value {
-        "open" => Ok(ClientRegistration::Open),
-        "off" => Ok(ClientRegistration::Off),
-        _ => Err(invalid(name, value, "open or off")),
-    }
-}
-
-fn on_or_off(name: &str, value: &str) -> Result<bool, InvalidSetting> {
-    match value {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err(invalid(name, value, "on or off")),
-    }
-}
-
-fn client_documents(name: &str, value: &str) -> Result<ClientDocuments, InvalidSetting> {
-    match value {
-        "public" => Ok(ClientDocuments::Public),
-        "loopback" => Ok(ClientDocuments::Loopback),
-        "off" => Ok(ClientDocuments::Off),
-        _ => Err(invalid(name, value, "public, loopback or off")),
-    }
-}
-
-fn signing_algorithm(name: &str, value: &str) -> Result<Algorithm, InvalidSetting> {
-    match value {
-        "es256" => Ok(Algorithm::Es256),
-        "eddsa" => Ok(Algorithm::Eddsa),
-        "rs256" => Ok(Algorithm::Rs256),
-        _ => Err(invalid(name, value, "es256, eddsa or rs256")),
-    }
-}
-
-fn public_url(name: &str, value: &str) -> Result<PublicUrl, InvalidSetting> {
-    PublicUrl::parse(value).ok_or_else(|| invalid(name, value, public_url::EXPECTED))
-}
-
-fn boolean(name: &str, value: &str) -> Result<bool, InvalidSetting> {
-    value
-        .parse()
-        .map_err(|_| invalid(name, value, "true or false"))
-}
-
-fn invalid(name: &str, value: &str, expected: &str) -> InvalidSetting {
-    InvalidSetting {
-        name: name.to_owned(),
-        value: value.to_owned(),
-        expected: expected.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ports::Algorithm;
 
     #[test]
     fn the_issuer_is_the_public_url_unless_it_is_set() {
         let url = ("USER_AUTH_PUBLIC_URL", "https://auth.example.com/tenant");
         let issuer = ("USER_AUTH_ISSUER", "another");
-        let read = |variables: &[(&str, &str)]| {
-            let variables = variables.iter();
-            let owned = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-            Settings::from_variables(owned).unwrap().issuer
-        };
+        let read = |variables: &[(&str, &str)]| read_all(variables).unwrap().issuer;
         assert_eq!(read(&[url]), url.1);
         for variables in [[url, issuer], [issuer, url]] {
             assert_eq!(read(&variables), "another");
@@ -362,8 +283,49 @@ mod tests {
         }
     }
 
+    fn read_all(variables: &[(&str, &str)]) -> Result<Settings, Vec<InvalidSetting>> {
+        let variables = variables.iter();
+        Settings::from_variables(
+            variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        )
+    }
+
+    /// Reads one variable, of which at most one thing can be wrong.
     fn read(name: &str, value: &str) -> Result<Settings, InvalidSetting> {
-        Settings::from_variables([(name.to_owned(), value.to_owned())])
+        read_all(&[(name, value)]).map_err(|wrong| {
+            assert_eq!(wrong.len(), 1);
+            wrong[0].clone()
+        })
+    }
+
+    #[test]
+    fn all_invalid_values_are_reported_and_then_all_broken_rules() {
+        let problems = |variables: &[(&str, &str)]| -> Vec<String> {
+            let wrong = read_all(variables).unwrap_err();
+            wrong.iter().map(|one| one.name.clone()).collect()
+        };
+        assert_eq!(
+            problems(&[
+                ("USER_AUTH_ARGON2_ITERATIONS", "many"),
+                ("USER_AUTH_MCP_READ_ONLY", "true"),
+                ("USER_AUTH_OAUTH_ENABLED", "true"),
+                ("USER_AUTH_MCP_TOOLSETS", "none"),
+            ]),
+            ["USER_AUTH_ARGON2_ITERATIONS", "USER_AUTH_MCP_TOOLSETS"]
+        );
+        assert_eq!(
+            problems(&[
+                ("USER_AUTH_ARGON2_ITERATIONS", "1"),
+                ("USER_AUTH_OAUTH_ENABLED", "true"),
+                ("USER_AUTH_OTHER_AUDIENCES", "one,one"),
+                ("USER_AUTH_REQUIRE_SIGN_IN", "true"),
+            ]),
+            [
+                "USER_AUTH_ARGON2_MEMORY_KIB",
+                "USER_AUTH_OTHER_AUDIENCES",
+                "USER_AUTH_OAUTH_ENABLED",
+            ]
+        );
     }
 
     #[test]
@@ -389,6 +351,14 @@ mod tests {
         assert!(
             error.contains("auth, account, tokens, users, roles"),
             "{error}"
+        );
+        assert!(error.ends_with("; 'user' is none of them"), "{error}");
+        let name = "USER_AUTH_OAUTH_APPROVALS";
+        let error = read(name, "delete_user,delete_usr").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("; 'delete_usr' is none of them")
         );
         assert!(read(name, "").is_err());
         assert!(read("USER_AUTH_MCP_READ_ONLY", "yes").is_err());
@@ -431,12 +401,9 @@ mod tests {
     fn clients_may_register_themselves_unless_that_is_off() {
         let read = |value: Option<&str>| {
             let url = ("USER_AUTH_PUBLIC_URL", "https://auth.example.com");
-            let variables = [Some(url), Some(("USER_AUTH_OAUTH_ENABLED", "true"))];
-            let registration = value.map(|value| ("USER_AUTH_OAUTH_REGISTRATION", value));
-            let variables = variables.into_iter().chain([registration]).flatten();
-            let owned = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            let settings = Settings::from_variables(owned)?;
-            Ok::<_, InvalidSetting>(settings.oauth.unwrap().registration)
+            let mut variables = vec![url, ("USER_AUTH_OAUTH_ENABLED", "true")];
+            variables.extend(value.map(|value| ("USER_AUTH_OAUTH_REGISTRATION", value)));
+            read_all(&variables).map(|settings| settings.oauth.unwrap().registration)
         };
         assert_eq!(read(None), Ok(ClientRegistration::Open));
         assert_eq!(read(Some("open")), Ok(ClientRegistration::Open));
@@ -448,24 +415,18 @@ mod tests {
 
     #[test]
     fn duplicate_audiences_are_rejected() {
-        let read = |variables: &[(&str, &str)]| {
-            let variables = variables.iter();
-            Settings::from_variables(
-                variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-            )
-        };
         let own = ("USER_AUTH_AUDIENCE", "auth");
         let others = ("USER_AUTH_OTHER_AUDIENCES", "billing, auth");
         // The order of the variables does not matter.
         for variables in [[own, others], [others, own]] {
-            let error = read(&variables).unwrap_err().to_string();
+            let error = read_all(&variables).unwrap_err()[0].to_string();
             assert!(error.starts_with("USER_AUTH_OTHER_AUDIENCES is 'billing, auth'"));
             assert!(error.contains("USER_AUTH_AUDIENCE, which is 'auth'"));
         }
         for wrong in ["user-auth", "billing,billing", "billing, shipping, billing"] {
-            assert!(read(&[(others.0, wrong)]).is_err(), "{wrong}");
+            assert!(read(others.0, wrong).is_err(), "{wrong}");
         }
-        let settings = read(&[own, (others.0, "user-auth,billing")]).unwrap();
+        let settings = read_all(&[own, (others.0, "user-auth,billing")]).unwrap();
         assert_eq!(settings.other_audiences, ["user-auth", "billing"]);
     }
 

@@ -25,7 +25,7 @@ fn usual() -> World {
 
 fn with_toolsets(list: &str) -> World {
     let mut world = World::new().with_pages();
-    world.settings.toolsets = Toolsets::parse(list);
+    world.settings.toolsets = Toolsets::parse(list).ok();
     world
 }
 

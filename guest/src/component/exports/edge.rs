@@ -56,7 +56,7 @@ impl Guest for Edge {
 fn all_settings() -> Result<(Settings, Allowed), AuthError> {
     let principal = Principal::Anonymous;
     let allowed = Allowed::parse(&env::var(ALLOWED_ORIGINS).unwrap_or_default())
-        .map_err(|invalid| misconfigured(&format!("{ALLOWED_ORIGINS}: {invalid}"), &principal))?;
+        .map_err(|invalid| misconfigured(&[format!("{ALLOWED_ORIGINS}: {invalid}")], &principal))?;
     let settings = settings(&principal)?;
     // Without a store there is nothing to change, and all pages may have tokens verified.
     let has_store = ports::all().store.is_there();
@@ -65,7 +65,7 @@ fn all_settings() -> Result<(Settings, Allowed), AuthError> {
             "{ALLOWED_ORIGINS}: * lets all web pages call, which is allowed only if API keys are \
              required: name the origins, or set USER_AUTH_REQUIRE_API_KEY"
         );
-        return Err(misconfigured(&problem, &principal));
+        return Err(misconfigured(&[problem], &principal));
     }
     Ok((settings, allowed))
 }

@@ -75,22 +75,22 @@ impl Toolsets {
     pub const EXPECTED: &str = "all, or names of toolsets separated by commas: auth, account, \
         tokens, users, roles, keys, clients, audit, service";
 
-    /// Parses a list of names, separated by commas; `all` stands for all. Returns `None` if a
-    /// name is unknown, or if there is none.
-    pub fn parse(list: &str) -> Option<Toolsets> {
+    /// Parses a list of names, separated by commas; `all` stands for all. Fails with the first
+    /// name that is unknown, which is empty if there is none.
+    pub fn parse(list: &str) -> Result<Toolsets, &str> {
         let mut set = Toolsets(0);
         for name in list.split(',') {
             let name = name.trim_matches([' ', '\t']);
             let named = match name {
                 "all" => Toolsets::ALL,
                 name => {
-                    let known = Toolset::ALL.into_iter();
-                    Toolsets(known.clone().find(|it| it.name() == name)?.bit())
+                    let known = Toolset::ALL.into_iter().find(|it| it.name() == name);
+                    Toolsets(known.ok_or(name)?.bit())
                 }
             };
             set = Toolsets(set.0 | named.0);
         }
-        Some(set)
+        Ok(set)
     }
 
     /// Reports whether a toolset is in the set.
@@ -202,13 +202,13 @@ mod tests {
             assert!(Toolsets::EXPECTED.contains(toolset.name()));
             assert!(Toolsets::ALL.contains(toolset));
         }
-        assert_eq!(
-            Toolsets::parse("auth, account,tokens"),
-            Some(Toolsets::USUAL)
-        );
-        assert_eq!(Toolsets::parse("auth,all"), Some(Toolsets::ALL));
-        for wrong in ["", ",", "auth,", "Auth", "al", "auth;account", "login"] {
-            assert_eq!(Toolsets::parse(wrong), None, "{wrong}");
+        assert_eq!(Toolsets::parse("auth, account,tokens"), Ok(Toolsets::USUAL));
+        assert_eq!(Toolsets::parse("auth,all"), Ok(Toolsets::ALL));
+        for wrong in ["", "Auth", "al", "auth;account", "login"] {
+            assert_eq!(Toolsets::parse(wrong), Err(wrong));
+        }
+        for (wrong, unknown) in [(",", ""), ("auth,", ""), ("auth, user,users", "user")] {
+            assert_eq!(Toolsets::parse(wrong), Err(unknown), "{wrong}");
         }
     }
 

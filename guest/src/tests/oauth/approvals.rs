@@ -450,12 +450,17 @@ fn a_permission_stands_for_its_operations_and_none_for_nothing() {
         "delete_users",
         "user-auth:user:write",
         "files:read",
-        ",",
-        "none,delete_user",
         // Nobody is known to it.
         "revoke_token",
     ] {
-        assert_eq!(Approvals::parse(wrong), None, "{wrong}");
+        assert_eq!(Approvals::parse(wrong), Err(wrong));
+    }
+    for (wrong, unknown) in [
+        (",", ""),
+        ("none,delete_user", "none"),
+        ("delete_user, x", "x"),
+    ] {
+        assert_eq!(Approvals::parse(wrong), Err(unknown), "{wrong}");
     }
 }
 

@@ -81,9 +81,13 @@ pub(super) async fn smoke_test(plugin: &Plugin, config: &Config) -> Result<(), F
     match plugin.invoke(caller, "get_capabilities", "{}").await {
         Ok(Err(error)) if error.code == ErrorCode::ResourceUnavailable.code() => {
             let details: Value = serde_json::from_str(&error.details).unwrap_or_default();
-            Err(Failure::start(match details["problem"].as_str() {
-                Some(problem) => config.explain(problem),
-                None => error.message,
+            let problems = details["problems"].as_array().into_iter().flatten();
+            let problems: Vec<String> = problems
+                .filter_map(|problem| Some(config.explain(problem.as_str()?)))
+                .collect();
+            Err(Failure::start(match problems.is_empty() {
+                true => error.message,
+                false => problems.join("\n"),
             }))
         }
         Ok(_) => Ok(()),
