@@ -1,7 +1,7 @@
 //! Errors for bad input: they say what is wrong, and other requests are not affected.
 
 use serde_json::{Value, json};
-use user_auth_tests::{PASSWORD, Server};
+use user_auth_tests::{Options, PASSWORD, Server};
 
 use crate::http::assert_error_object;
 
@@ -142,7 +142,8 @@ fn http_mistakes_get_http_statuses() {
 
 #[test]
 fn a_flood_of_logins_is_refused_with_a_retry_time_and_ends() {
-    let server = Server::start();
+    let options = Options::new().for_a_crowd();
+    let server = options.arg("--set=limits.hash_workers=2").start();
     server.new_session("alice");
     let answers: Vec<Result<Value, Value>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..160)

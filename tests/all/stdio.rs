@@ -89,7 +89,11 @@ fn requests_in_flight_at_the_end_of_input_are_answered() {
 
 #[test]
 fn a_cancelled_request_gets_no_answer_and_leaves_nothing_behind() {
-    let mut client = Stdio::start(&["--store", "memory"]);
+    let slow = [
+        "--set=passwords.argon2_memory_kib=65536",
+        "--set=passwords.argon2_iterations=10",
+    ];
+    let mut client = Stdio::start(&["--store", "memory", slow[0], slow[1]]);
     let account = json!({"username": "alice", "password": PASSWORD});
     let params = json!({
         "name": "user-auth_register",

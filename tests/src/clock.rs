@@ -24,7 +24,10 @@ impl Clock {
 
     /// Sets the offset from the real time, such as `+2h` or `-1d`.
     pub fn set(&self, offset: &str) {
-        fs::write(&self.0, format!("{offset}\n")).expect("the folder exists");
+        // A process that reads it meanwhile sees the old or the new one.
+        let next = self.0.with_extension("next");
+        fs::write(&next, format!("{offset}\n")).expect("the folder exists");
+        fs::rename(next, &self.0).expect("both are in one folder");
     }
 
     /// Returns the environment variables that let a process follow this clock.

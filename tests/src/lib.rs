@@ -1,6 +1,8 @@
 //! The shared harness of the end-to-end tests: starts the real binary with the real
 //! component on a free port with a store of its own, and stops it again.
 
+use std::time::Duration;
+
 mod clock;
 mod collector;
 mod consul;
@@ -27,6 +29,10 @@ pub use stdio::Stdio;
 pub use terminal::Terminal;
 pub use totp::{step, totp_code};
 pub use webhook::{Delivered, Webhook};
+
+/// How long a program may take to start. The first of many that start at the same time
+/// compile the component, each for itself.
+const START: Duration = Duration::from_secs(300);
 
 /// Long enough for the password policy.
 pub const PASSWORD: &str = "correct horse battery staple";

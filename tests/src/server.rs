@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use ureq::Agent;
 
+use crate::START;
 use crate::clock::Clock;
 use crate::files::{TOOLSETS, command, folder};
 
@@ -176,7 +177,7 @@ impl Server {
         });
         let mut seen = Vec::new();
         let url = loop {
-            let Ok(line) = log.recv_timeout(Duration::from_secs(60)) else {
+            let Ok(line) = log.recv_timeout(START) else {
                 let _ = child.kill();
                 panic!("the server did not start:\n{}", seen.join("\n"));
             };

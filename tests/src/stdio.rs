@@ -4,11 +4,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ExitStatus, Stdio as Pipe};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::START;
 use crate::files::{TOOLSETS, command, folder};
 
 /// A process that speaks MCP on its standard streams.
@@ -72,7 +72,7 @@ impl Stdio {
 
     /// Reads the next line of its output.
     pub fn line(&self) -> String {
-        let line = self.lines.recv_timeout(Duration::from_secs(60));
+        let line = self.lines.recv_timeout(START);
         line.expect("a line")
     }
 

@@ -461,9 +461,11 @@ fn an_earlier_version_of_unicode_agrees_on_unchanged_characters() {
     }
     // Surrogates are not among the first characters.
     assert_eq!((unassigned, changed), (864_343, 0));
-    // Mandaic letters, whose Joining_Type has changed since.
-    assert_eq!(differing, "\u{847}\u{84f}\u{856}\u{857}\u{858}");
+    assert_eq!(differing, REJOINED);
 }
+
+/// Mandaic letters, whose Joining_Type has changed since.
+const REJOINED: &str = "\u{847}\u{84f}\u{856}\u{857}\u{858}";
 
 /// Generates characters that matter to some rule and are rare among all code points.
 fn telling() -> impl Strategy<Value = char> {
@@ -487,7 +489,8 @@ fn telling() -> impl Strategy<Value = char> {
     .concat()
     .chars()
     .collect();
-    prop_oneof![8 => prop::sample::select(telling), 1 => any::<char>()]
+    let any = any::<char>().prop_filter("has changed", |c| !REJOINED.contains(*c));
+    prop_oneof![8 => prop::sample::select(telling), 1 => any]
 }
 
 proptest! {

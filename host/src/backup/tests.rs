@@ -1,5 +1,6 @@
 use std::io::Cursor;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::keys::records::RESTORING;
@@ -10,7 +11,7 @@ fn put(key: &str, value: &str, ttl_ms: Option<u64>) -> Mutation {
         key: key.to_owned(),
         expect: Expect::Any,
         put: Some(value.into()),
-        ttl: ttl_ms.map(std::time::Duration::from_millis),
+        ttl: ttl_ms.map(Duration::from_millis),
     }
 }
 
@@ -171,14 +172,11 @@ async fn a_store_is_emptied_only_on_request() {
 
 /// Waits until a restore has written this key to the store.
 async fn until_there(store: &dyn Store, key: &str) {
-    for _ in 0..1_000_000 {
-        let found = store.get(&[key.to_owned()]).await.unwrap();
-        if found[0].is_some() {
-            return;
-        }
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while store.get(&[key.to_owned()]).await.unwrap()[0].is_none() {
+        assert!(Instant::now() < deadline, "{key} was not written");
         tokio::task::yield_now().await;
     }
-    panic!("{key} was not written");
 }
 
 /// A reader that returns its content up to byte `at`, and then runs a function.
@@ -283,12 +281,7 @@ impl<F: Fn() -> Mutation + Send + Sync + 'static> Store for Interrupted<F> {
         self.store.commit(batch).await
     }
 
-    async fn add(
-        &self,
-        key: &str,
-        delta: i64,
-        ttl: Option<std::time::Duration>,
-    ) -> Result<i64, StoreError> {
+    async fn add(&self, key: &str, delta: i64, ttl: Option<Duration>) -> Result<i64, StoreError> {
         self.store.add(key, delta, ttl).await
     }
 

@@ -27,7 +27,8 @@ fn peak_mib(server: &Server) -> u64 {
 #[test]
 #[cfg(target_os = "linux")]
 fn attack_33_a_flood_of_hashes_uses_bounded_memory() {
-    let server = Options::new().for_a_crowd().start();
+    let options = Options::new().for_a_crowd();
+    let server = options.arg("--set=limits.hash_workers=2").start();
     let answers: Vec<Value> = thread::scope(|scope| {
         let threads: Vec<_> = (0..300)
             .map(|number| {
@@ -63,7 +64,8 @@ fn wait_until(server: &Server, holds: impl Fn(&Value) -> bool) {
 
 #[test]
 fn attack_33_clients_that_disconnect_free_their_queue_slots() {
-    let server = Options::new().for_a_crowd().start();
+    let options = Options::new().for_a_crowd();
+    let server = options.arg("--set=limits.hash_workers=2").start();
     server.new_session("alice");
     let address = server.url.trim_start_matches("http://");
     let streams: Vec<TcpStream> = (0..200)

@@ -193,6 +193,18 @@ async fn live(address: SocketAddr) -> u64 {
     rest.split('\n').next().unwrap().parse().unwrap()
 }
 
+/// Waits until the number of calls that are being processed is good.
+async fn until(is_good: impl Fn(u64) -> bool, address: SocketAddr) {
+    let waiting = async {
+        while !is_good(live(address).await) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, waiting)
+        .await
+        .expect("calls begin and end");
+}
+
 async fn serve_hostile(limits: Limits) -> SocketAddr {
     let plugin = plugin(Arc::new(MemoryStore::new()))
         .component(built("user-auth-hostile.wasm"))
@@ -228,9 +240,7 @@ async fn attack_42_calls_of_one_address_leave_slots_for_others() {
         attacker.write_all(endless(id).as_bytes()).await.unwrap();
         attackers.push(attacker);
     }
-    while live(address).await < 2 {
-        tokio::task::yield_now().await;
-    }
+    until(|live| live >= 2, address).await;
     for _ in 0..20 {
         assert_served(VICTIM, address, &ping(PING.len())).await;
     }
@@ -289,9 +299,7 @@ async fn attack_42_unread_responses_count_as_calls_of_their_address() {
         assert_served(VICTIM, address, &ping(PING.len())).await;
     }
     // No call is running that the third could be waiting for.
-    while live(address).await > 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|live| live == 0, address).await;
     // Calls that do the same and began later have been answered by now.
     for _ in 0..2 {
         assert_served(VICTIM, address, &request).await;

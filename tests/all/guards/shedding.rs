@@ -21,7 +21,7 @@ async fn calls_beyond_the_limit_are_refused_at_once_with_their_id() {
             waiting_calls: 1,
             // Longer than the test may take: a refused caller has not waited.
             call_queue_wait: Duration::from_secs(600),
-            cpu_per_call: Duration::from_secs(2),
+            cpu_per_call: Duration::from_secs(5),
             ..Limits::default()
         })
         .build()
