@@ -299,11 +299,11 @@ pub fn misconfigured(request: &Request, body: &[u8], error: &AuthError, ports: P
 }
 
 /// Checks the API key of a request that a host answers by itself. `Err` is the response to
-/// a request without a valid one where `settings` require keys.
+/// a request without a valid one where `settings` require a credential of callers.
 pub fn admit(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Response> {
     let admitted = request
         .message()
-        .and_then(|message| mcp::check_api_key(&message, settings, ports));
+        .and_then(|message| mcp::check_program(&message, settings, ports));
     admitted.map_err(|refusal| finish(Form::Plain.respond(refusal), request))
 }
 

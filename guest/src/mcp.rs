@@ -33,7 +33,7 @@ use crate::ports::Ports;
 use crate::settings::Settings;
 use crate::types::secret::Secret;
 
-pub(crate) use api_key_gate::{check as check_api_key, check_caller, credentials};
+pub(crate) use api_key_gate::{check_caller, check_program, credentials};
 use credentials::Credentials;
 use era::Era;
 pub use error::Refusal;

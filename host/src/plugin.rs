@@ -57,6 +57,7 @@ struct Inner {
 }
 
 const REQUIRE_API_KEY: &str = "USER_AUTH_REQUIRE_API_KEY";
+const REQUIRE_SIGN_IN: &str = "USER_AUTH_REQUIRE_SIGN_IN";
 
 impl Plugin {
     /// Returns the description of the component.
@@ -92,6 +93,13 @@ impl Plugin {
     /// [`PluginBuilder::require_api_key`].
     pub fn requires_api_key(&self) -> bool {
         settings::last(self.inner.host.settings(), REQUIRE_API_KEY) == Some("true")
+    }
+
+    /// Returns whether the component requires a credential of every caller over HTTP: an API
+    /// key, or the access token of a user who has signed in.
+    pub(crate) fn requires_credential(&self) -> bool {
+        let signs_in = settings::last(self.inner.host.settings(), REQUIRE_SIGN_IN) == Some("true");
+        signs_in || self.requires_api_key()
     }
 
     /// Returns the keys of the store.

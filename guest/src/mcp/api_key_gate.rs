@@ -31,7 +31,7 @@ const INVALID_TOKEN: &str = ", error=\"invalid_token\"";
 /// Checks whether a message may be processed. Notifications are refused too: over HTTP
 /// every request gets a status. Wrong keys are not throttled, since 256 random bits cannot
 /// be guessed.
-pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Refusal> {
+fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Refusal> {
     if request.transport == Transport::Stdio {
         return Ok(());
     }
@@ -42,7 +42,17 @@ pub fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(),
     require_key(&credentials, settings, ports).map_err(|error| refuse(&error, CHALLENGE, ports))
 }
 
-/// Checks the same, and whether a message has a caller where every message requires one: an
+/// Checks a request that only programs make: it has to have a valid API key where callers
+/// need any credential.
+pub fn check_program(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Refusal> {
+    let credentials = credentials(request, ports)?;
+    if !settings.require_api_key && !settings.require_sign_in {
+        return Ok(());
+    }
+    require_key(&credentials, settings, ports).map_err(|error| refuse(&error, CHALLENGE, ports))
+}
+
+/// Checks the API key, and whether a message has a caller where every message requires one: an
 /// access token for this service or an API key.
 pub fn check_caller(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Refusal> {
     check(request, settings, ports)?;

@@ -217,7 +217,16 @@ fn metrics_have_the_format_of_prometheus() {
 
 #[test]
 fn metrics_are_restricted_to_callers_that_may_read_them() {
-    let guarded = Guarded::start(keys_only());
+    with_restricted_metrics(&Guarded::start(keys_only()));
+    let signed_in = json!({"authentication": {"type": "oauth"}});
+    with_restricted_metrics(&Guarded::start_with(signed_in, |options| {
+        options
+            .env("USER_AUTH_PUBLIC_URL", "https://auth.example.com")
+            .env("USER_AUTH_OAUTH_ENABLED", "true")
+    }));
+}
+
+fn with_restricted_metrics(guarded: &Guarded) {
     let get = |headers: &[(&str, &str)]| guarded.server.get("/metrics", headers);
     let none = get(&[]);
     assert_eq!(none.status, 401);

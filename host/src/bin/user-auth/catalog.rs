@@ -20,6 +20,14 @@ const CALLER: &str = "access_token";
 /// what the caller holds the secret of, the last ends a lock.
 const UNASKED: [&str; 3] = ["logout", "revoke_token", "unlock_user"];
 
+/// Operations that end something each time that they run.
+const ASKED: [&str; 4] = [
+    "force_password_reset",
+    "rotate_api_key",
+    "rotate_client_secret",
+    "rotate_signing_key",
+];
+
 /// An operation, as `auth.operations` describes it.
 #[derive(Deserialize)]
 pub(super) struct Operation {
@@ -134,7 +142,9 @@ impl Operation {
             destructive_hint,
             idempotent_hint,
         } = self.annotations;
-        destructive_hint && idempotent_hint && !UNASKED.contains(&self.name.as_str())
+        let ends_once = destructive_hint && idempotent_hint;
+        let name = self.name.as_str();
+        ASKED.contains(&name) || ends_once && !UNASKED.contains(&name)
     }
 
     /// Returns whether a field sets a password that its owner has to remember, which is
@@ -276,6 +286,8 @@ pub(super) mod tests {
             ("change_password", true, false, false),
             ("get_user", false, true, false),
             ("logout", true, true, false),
+            ("force_password_reset", true, false, true),
+            ("rotate_signing_key", true, false, true),
         ] {
             let annotations = json!({"destructiveHint": destructive, "idempotentHint": idempotent});
             let operation = json!({"name": name, "annotations": annotations});

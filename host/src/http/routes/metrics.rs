@@ -47,7 +47,7 @@ pub(crate) async fn metrics(
         Ok(turn) => turn,
         Err(refusal) => return refusal,
     };
-    if app.requires_key {
+    if app.plugin.requires_credential() {
         let request = app.request(&parts, caller.peer.ip(), named);
         if let Err(refusal) = app.authenticate_key(request, key).await {
             return refusal;
@@ -112,9 +112,9 @@ fn render(app: &App) -> Result<String, fmt::Error> {
     registry.register_collector(Box::new(Scrape {
         snapshot: app.plugin.metrics(),
         operations: app.plugin.operation_stats(),
-        // Without keys everyone may read the metrics, so delivery counts are withheld,
-        // as in the metrics resource.
-        tells_delivery: app.requires_key,
+        // Without credentials everyone may read the metrics, so delivery counts are
+        // withheld, as in the metrics resource.
+        tells_delivery: app.plugin.requires_credential(),
         resident_bytes: resident_bytes(),
     }));
     let mut text = String::new();

@@ -21,7 +21,7 @@ use crate::bootstrap::{NoKey, location, master_key, require_data, store};
 use crate::config::{Config, Flags};
 use crate::failure::Failure;
 use crate::options::StateOptions;
-use crate::output::{self, progress};
+use crate::output::{self, Screen, progress};
 
 /// Exit code after SIGINT or SIGTERM, as in shells.
 pub(crate) const STOPPED: u8 = 130;
@@ -86,7 +86,7 @@ impl Backup {
             output::print(&summary.for_output())?
         } else {
             // Standard output is used by the backup.
-            output::print_error(&summary.for_people())
+            output::print_error(&summary.for_people(Screen::of_errors()))
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -155,13 +155,13 @@ impl Summary {
     /// Returns the summary for standard output.
     pub(crate) fn for_output(self) -> String {
         if io::stdout().is_terminal() {
-            self.for_people()
+            self.for_people(Screen::of_output())
         } else {
             format!("{}\n", Value::Object(self.0))
         }
     }
 
-    fn for_people(&self) -> String {
-        output::lines(&self.0, "", output::wants_colour())
+    fn for_people(&self, screen: Screen) -> String {
+        output::lines(&self.0, "", screen.has_colour)
     }
 }

@@ -174,7 +174,7 @@ pub(crate) fn refuse_to_be_open(address: SocketAddr, config: &Config) -> Result<
         "on {address} other machines could call without credentials. Set \
          `security.authentication.type` to `api_key` in the configuration (or \
          USER_AUTH_SECURITY_AUTHENTICATION_TYPE=api_key), and create the first API key on this \
-         machine:\n  \
+         machine, with the same configuration:\n  \
          user-auth call create_service_account username=NAME\n  \
          user-auth call create_api_key name=first user_id=USER_ID\n\
          Or listen on 127.0.0.1."

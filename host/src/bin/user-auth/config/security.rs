@@ -15,7 +15,8 @@ use user_auth_host::http;
 pub(crate) struct Security {
     /// How callers authenticate.
     pub(crate) authentication: Authentication,
-    /// How often one caller may call. There is no limit if it is left out.
+    /// How often one caller may call. There is no limit if it is left out; an empty one
+    /// has the defaults.
     pub(crate) rate_limiting: Option<RateLimiting>,
     /// Which web pages may call.
     pub(crate) cors: Cors,
@@ -73,8 +74,7 @@ pub(crate) struct RateLimiting {
     /// Number of requests per minute that are allowed in the long run.
     pub(crate) requests_per_minute: NonZeroU32,
     /// Number of requests that are allowed at once. 60 suits MCP clients, each of which
-    /// sends half a dozen before its user asks for anything; the default is that of the
-    /// integration guide.
+    /// sends half a dozen before its user asks for anything.
     pub(crate) burst_size: NonZeroU32,
     /// How often one API key may verify the credentials of others.
     pub(crate) verification: Verification,

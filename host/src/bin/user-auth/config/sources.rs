@@ -2,7 +2,7 @@
 //! environment, the options. A key that is set nowhere has its default.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -22,6 +22,8 @@ const SECURITY: &str = "USER_AUTH_SECURITY_";
 #[derive(Debug, Default)]
 pub(super) struct Layers {
     set: BTreeMap<String, (Value, Origin)>,
+    /// The sections of the file, of which an empty one still has its defaults.
+    sections: BTreeMap<String, Origin>,
     pub(super) mistakes: Mistakes,
 }
 
@@ -59,6 +61,7 @@ impl Layers {
             match node {
                 Node::Table(entries) if keys().is_section(&path) => {
                     self.add_table(file, &path, entries);
+                    self.sections.insert(path, origin);
                 }
                 // Equivalent to leaving the section out.
                 Node::Value(Value::Null) if keys().is_section(&path) => {}
@@ -93,7 +96,7 @@ impl Layers {
                         .mistakes
                         .add(&origin, &key.path, "is not valid Unicode"),
                 }
-            } else if name.starts_with(PREFIX) && !secrets::is_known(name) && !is_link(name) {
+            } else if name.starts_with(PREFIX) && !secrets::is_known(name) && !is_link(name, text) {
                 let problem = unknown_variable(name);
                 if name.starts_with(SECURITY) {
                     let origin = Origin::Environment(name.to_owned());
@@ -140,7 +143,8 @@ impl Layers {
     /// Returns the resulting configuration.
     pub(super) fn finish(mut self) -> Result<Config, Mistakes> {
         loop {
-            match serde_path_to_error::deserialize::<_, Config>(nested(&self.set)) {
+            let values = nested(&self.sections, &self.set);
+            match serde_path_to_error::deserialize::<_, Config>(values) {
                 Ok(mut config) if self.mistakes.0.is_empty() => {
                     let origins = self
                         .set
@@ -168,11 +172,17 @@ impl Layers {
             .set
             .iter()
             .find(|(set, _)| *set == path || set.starts_with(&inside));
+        let section = self.sections.remove(path);
         let Some((found, (value, origin))) = found.map(|(found, set)| (found.clone(), set.clone()))
         else {
+            let problem = match missing_field(reason) {
+                Some(name) => format!("requires `{path}.{name}`"),
+                None => format!("cannot be used: {reason}"),
+            };
+            let is_known = section.is_some();
             self.mistakes
-                .add(&Origin::Default, path, format!("cannot be used: {reason}"));
-            return false;
+                .add(&section.unwrap_or_default(), path, problem);
+            return is_known;
         };
         let problem = match keys().get(path) {
             // These types have better messages than the parser.
@@ -197,9 +207,13 @@ impl Layers {
     }
 }
 
-/// Nests the values as objects.
-fn nested(set: &BTreeMap<String, (Value, Origin)>) -> Value {
+/// Nests the sections and the values in them as objects.
+fn nested(sections: &BTreeMap<String, Origin>, set: &BTreeMap<String, (Value, Origin)>) -> Value {
     let mut root = Value::Null;
+    // A section precedes the sections in it.
+    for path in sections.keys() {
+        put(&mut root, path, Map::new().into());
+    }
     for (path, (value, _)) in set {
         put(&mut root, path, value.clone());
     }
@@ -278,7 +292,7 @@ fn unknown_variable(name: &str) -> String {
 
 /// Returns whether this is one of the variables that Kubernetes sets in each container
 /// for every service; those of a service called `user-auth` have our prefix.
-fn is_link(name: &str) -> bool {
+fn is_link(name: &str, value: &OsStr) -> bool {
     let is_port = |rest: &str| {
         let mut parts = rest.split('_');
         parts.next().is_some_and(|port| port.parse::<u16>().is_ok())
@@ -286,7 +300,7 @@ fn is_link(name: &str) -> bool {
     };
     name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")
-        || name.ends_with("_PORT")
+        || name.ends_with("_PORT") && value.to_string_lossy().contains("://")
         || name
             .split_once("_PORT_")
             .is_some_and(|(_, rest)| is_port(rest))

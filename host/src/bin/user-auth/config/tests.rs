@@ -97,6 +97,25 @@ fn the_file_in_the_guide_is_accepted() {
 }
 
 #[test]
+fn an_empty_section_has_its_defaults() {
+    for (name, text) in [
+        ("c.toml", "[security.rate_limiting]"),
+        ("c.toml", "[security.rate_limiting.verification]"),
+        ("c.json", r#"{"security": {"rate_limiting": {}}}"#),
+    ] {
+        let rate = setup()
+            .file(name, text)
+            .load()
+            .config
+            .security
+            .rate_limiting;
+        assert_eq!(rate.unwrap().burst_size.get(), 10, "{text}");
+    }
+    let absent = setup().file("c.json", r#"{"security": {"rate_limiting": null}}"#);
+    assert!(absent.load().config.security.rate_limiting.is_none());
+}
+
+#[test]
 fn an_option_overrides_the_environment_which_overrides_the_file() {
     let setup = setup().file(
         "c.json",
@@ -225,6 +244,16 @@ fn an_error_in_a_file_has_a_position_and_a_suggestion() {
             "c.toml",
             "[server.tls]\ncertificate = 'a.pem'",
             "c.toml:2:1: server.tls.certificate requires `server.tls.key` as well",
+        ),
+        (
+            "c.toml",
+            "[server.tls]\n# certificate = 'a.pem'",
+            "c.toml:1:9: server.tls requires `server.tls.certificate`",
+        ),
+        (
+            "c.json",
+            "{\"discovery\": {\"consul\": {}}}",
+            "c.json:1:16: discovery.consul requires `discovery.consul.url`",
         ),
         ("c.json", "[]", "c.json: it must be an object, `{…}`"),
         ("c.json", "{\n\"a\" 1}", "c.json:2:5: expected `:`"),

@@ -7,13 +7,13 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Tokens {
-    /// The `iss` of access tokens, and the name of the service in authenticator apps. If it
-    /// is not set, `server.public_url` takes its place, if there is one.
+    /// The `iss` of access tokens, and the name of the service in authenticator apps.
+    /// Default: `server.public_url` if there is one, or else `user-auth`.
     #[schemars(
         length(min = 1, max = 256),
         extend("x-env" = "USER_AUTH_ISSUER")
     )]
-    pub(crate) issuer: String,
+    pub(crate) issuer: Option<String>,
     /// The `aud` of access tokens.
     #[schemars(
         length(min = 1, max = 256),
@@ -81,7 +81,7 @@ pub(crate) enum SigningAlgorithm {
 impl Default for Tokens {
     fn default() -> Self {
         Self {
-            issuer: "user-auth".to_owned(),
+            issuer: None,
             audience: "user-auth".to_owned(),
             other_audiences: Vec::new(),
             signing_algorithm: SigningAlgorithm::Es256,
