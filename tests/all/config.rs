@@ -12,7 +12,7 @@ use user_auth_host::api::{Caller, Principal};
 use user_auth_host::settings::SETTINGS;
 use user_auth_host::store::MemoryStore;
 use user_auth_host::{Plugin, StoreKeys};
-use user_auth_tests::{built, command, folder};
+use user_auth_tests::{built, command, folder, write_private};
 
 /// The security settings of the integration guide.
 const GUIDE: &str = r#"{
@@ -343,13 +343,21 @@ fn the_check_finds_what_would_stop_a_start_and_exits_with_3() {
 fn the_check_finds_all_mistakes_of_the_component_and_of_the_program_at_once() {
     let text = "[tokens]\naudience = 'a'\nother_audiences = ['a']\n\
         [passwords]\nargon2_memory_kib = 8000\nargon2_iterations = 1\n\
-        [server]\nlisten = '0.0.0.0:8000'\n";
-    let (code, said) = program().check("c.toml", text);
+        [server]\nlisten = '0.0.0.0:8000'\n\
+        [store]\nurl = 'sqlite:/no/store/users.db'\n\
+        [audit]\nfile = '/no/log/audit'\n\
+        [master_key]\nfile = 'the.key'\n";
+    let program = program();
+    write_private(&program.home.path().join("the.key"), "not a key");
+    let (code, said) = program.check("c.toml", text);
     assert_eq!(code, Some(3), "{said}");
     for part in [
         "c.toml:3:1: tokens.other_audiences is 'a'; expected names",
         "c.toml:5:1: passwords.argon2_memory_kib is '8000'; expected at least",
         "could call without credentials",
+        "/no/store",
+        "/no/log",
+        "neither hexadecimal digits",
     ] {
         assert!(said.contains(part), "{said}");
     }

@@ -45,7 +45,7 @@ fn describe(request: &Request, settings: &Settings) -> Value {
         "description": server["description"],
         "instructions": instructions,
         "remotes": [remote],
-        "authentication": {"required": settings.require_api_key},
+        "authentication": {"required": !settings.is_open()},
         "capabilities": capabilities,
         "tools": tools,
     })

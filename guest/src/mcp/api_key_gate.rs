@@ -46,7 +46,7 @@ fn check(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Ref
 /// need any credential.
 pub fn check_program(request: &Request, settings: &Settings, ports: Ports) -> Result<(), Refusal> {
     let credentials = credentials(request, ports)?;
-    if !settings.require_api_key && !settings.require_sign_in {
+    if settings.is_open() {
         return Ok(());
     }
     require_key(&credentials, settings, ports).map_err(|error| refuse(&error, CHALLENGE, ports))

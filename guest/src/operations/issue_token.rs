@@ -44,7 +44,9 @@ impl Operation for IssueToken {
     fn run(self, call: &ActorCall) -> Result<IssuedToken> {
         if !call.settings.other_audiences.contains(&self.audience) {
             let problem = match call.settings.other_audiences.as_slice() {
-                [] => "is not known; USER_AUTH_OTHER_AUDIENCES lists no other service".to_owned(),
+                [] => "is not known; the operator has listed no other service \
+                       (USER_AUTH_OTHER_AUDIENCES). For a resource server, sign in by browser"
+                    .to_owned(),
                 known => format!("is not known; expected one of: {}", known.join(", ")),
             };
             return Err(AuthError::invalid(vec![FieldError::new(

@@ -216,14 +216,17 @@ fn metrics_have_the_format_of_prometheus() {
 }
 
 #[test]
-fn metrics_are_restricted_to_callers_that_may_read_them() {
+fn metrics_are_restricted_to_callers_that_may_read_them_where_callers_need_a_credential() {
     with_restricted_metrics(&Guarded::start(keys_only()));
     let signed_in = json!({"authentication": {"type": "oauth"}});
-    with_restricted_metrics(&Guarded::start_with(signed_in, |options| {
+    let guarded = Guarded::start_with(signed_in, |options| {
         options
             .env("USER_AUTH_PUBLIC_URL", "https://auth.example.com")
             .env("USER_AUTH_OAUTH_ENABLED", "true")
-    }));
+    });
+    with_restricted_metrics(&guarded);
+    let card = guarded.server.get("/mcp/server-card", &[]).json();
+    assert_eq!(card["authentication"]["required"], true);
 }
 
 fn with_restricted_metrics(guarded: &Guarded) {

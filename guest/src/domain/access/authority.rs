@@ -616,7 +616,7 @@ pub fn subject(named: Option<Id>, permission: &'static str, call: &ActorCall) ->
         call.record_account(named);
     }
     named.or(actor.user_id()).ok_or_else(|| {
-        let problem = "is missing: the caller has no account of its own";
+        let problem = "is missing, and so is username: the caller has no account of its own";
         AuthError::invalid(vec![FieldError::new("user_id", problem)])
     })
 }

@@ -266,6 +266,9 @@ async fn bind(listen: &str) -> Result<TcpListener, Failure> {
             io::ErrorKind::PermissionDenied => {
                 "; ports below 1024 are reserved for the system: choose another with `--listen`"
             }
+            io::ErrorKind::AddrNotAvailable => {
+                "; this machine has no such address: choose another with `--listen`"
+            }
             _ => "; `--listen` needs an address and a port, such as 127.0.0.1:8000",
         };
         Failure::start(format!("cannot listen on {listen}: {error}{advice}"))

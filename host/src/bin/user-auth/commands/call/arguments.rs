@@ -154,6 +154,11 @@ fn read(field: &Field<'_>, text: &str) -> Result<Value, Failure> {
         let truth: bool = text.parse().map_err(|_| expected("true or false"))?;
         return Ok(truth.into());
     }
+    if field.is_list() && text.trim_start().starts_with('[') {
+        return Err(Failure::usage(format!(
+            "{key} must be names separated by commas; to write JSON, use {key}:={text}"
+        )));
+    }
     if field.is_list() {
         let elements = text.split(',').map(str::trim);
         return Ok(elements.filter(|element| !element.is_empty()).collect());
@@ -210,6 +215,10 @@ mod tests {
                 "has no field 'usrname'; did you mean `username`?",
             ),
             (&["=x"], "has no field ''"),
+            (
+                &["scopes=[\"a:b\"]"],
+                "to write JSON, use scopes:=[\"a:b\"]",
+            ),
             (&["nothing_like_it=x"], "--help` lists its fields"),
             (&["username"], "username has no value: write username=TEXT"),
             (&["usernam"], "did you mean `username=…`?"),

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tracing::Level;
-use user_auth_host::StoreKeys;
 use user_auth_host::store::MemoryStore;
+use user_auth_host::{MasterKey, StoreKeys};
 
 use crate::bootstrap::{self, NoKey, component, location, smoke_test};
 use crate::commands::serve::{load_tls, policy, refuse_to_be_open};
@@ -37,7 +37,7 @@ pub(crate) async fn run(file: PathBuf) -> Result<ExitCode, Failure> {
 /// Checks everything that can be known before a start, and reports all errors at once.
 async fn check(config: &Config) -> Result<(), Failure> {
     let reach = reach(config);
-    let problems: Vec<String> = [
+    let mut problems: Vec<String> = [
         check_address(config),
         check_policy(config),
         config.logging.traces_url().map(drop),
@@ -45,13 +45,17 @@ async fn check(config: &Config) -> Result<(), Failure> {
         load_tls(config).map(drop),
         config.delivery.open(reach).map(drop),
         config.oauth.logo().map(drop),
-        check_files(config),
+        check_store(config),
+        check_master_key(config),
+        check_audit_log(config),
         check_component(config).await,
     ]
     .into_iter()
     .filter_map(Result::err)
     .map(|failure| failure.to_string())
     .collect();
+    // A store in PostgreSQL needs the same key.
+    problems.dedup();
     if problems.is_empty() {
         Ok(())
     } else {
@@ -92,21 +96,30 @@ fn check_address(config: &Config) -> Result<(), Failure> {
 
 /// Checks that the folders of files created at the first start exist, and all other
 /// files.
-fn check_files(config: &Config) -> Result<(), Failure> {
-    if config.store.url.is_some() {
-        match location(config)? {
-            StoreLocation::Sqlite(database) => check_folder(&database)?,
-            postgres @ StoreLocation::Postgres(_) => {
-                bootstrap::master_key(config, &postgres, NoKey::Fail)?;
-            }
-            StoreLocation::Memory => {}
+fn check_store(config: &Config) -> Result<(), Failure> {
+    if config.store.url.is_none() {
+        return Ok(());
+    }
+    match location(config)? {
+        StoreLocation::Sqlite(database) => check_folder(&database),
+        postgres @ StoreLocation::Postgres(_) => {
+            bootstrap::master_key(config, &postgres, NoKey::Fail).map(drop)
         }
+        StoreLocation::Memory => Ok(()),
     }
+}
+
+fn check_audit_log(config: &Config) -> Result<(), Failure> {
     match &config.audit.file {
-        Some(file) if file != Path::new("-") => check_folder(file)?,
-        _ => {}
+        Some(file) if file != Path::new("-") => check_folder(file),
+        _ => Ok(()),
     }
+}
+
+/// Reads the file with the master key, if it is there already: a start could create it.
+fn check_master_key(config: &Config) -> Result<(), Failure> {
     match &config.master_key.file {
+        Some(file) if file.exists() => MasterKey::load(file).map(drop).map_err(Failure::start),
         Some(file) => check_folder(file),
         None => Ok(()),
     }
